@@ -1,0 +1,276 @@
+//! The order of start and stop, and nothing else: load, open the rings,
+//! attach, announce, watch, detach, drain, settle, report.
+
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::io::ErrorKind;
+use std::num::NonZeroU64;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use nix::unistd::{SysconfVar, sysconf};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::cli::{Config, StatsFormat};
+use crate::format::Classic;
+use crate::ledger::Ledger;
+use crate::probe::{self, Attachment, Interface, Probe, Setup, advice, ring};
+use crate::reader::{Ended, Reader, Work};
+use crate::report::Report;
+use crate::shutdown::{self, Shutdown};
+use crate::sink::{Closed, Output, Sink};
+
+/// How a run ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As asked.
+    Done,
+    /// As asked, but the counts do not agree.
+    Unbalanced,
+}
+
+/// Why to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// A signal, the time, the count, or the sink's end.
+    Asked,
+    /// No interface is left.
+    Deserted,
+}
+
+/// What is left to write may take this long; stopping stays within a second.
+const GRACE: Duration = Duration::from_millis(600);
+
+/// How often interfaces are looked at.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Looks between two messages about losses.
+const LOOKS_PER_LOSS: u32 = 4;
+
+/// Run from start to end.
+pub fn run(config: &Config) -> Result<Outcome> {
+    let find = |name: &String| Interface::find(name, config.default_iface);
+    let ifaces: Vec<Interface> = config.ifaces.iter().map(find).collect::<Result<_>>()?;
+    if let Some(path) = &config.ready_file {
+        remove_stale(path)?;
+    }
+
+    let (stop_tx, stop) = mpsc::unbounded_channel();
+    let shutdown = Arc::new(Shutdown::new()?);
+    let on_ctrl_c = stop_tx.clone();
+    // A receiver that is gone means that stopping is under way.
+    shutdown::on_ctrl_c(move || {
+        let _ = on_ctrl_c.send(Stop::Asked);
+    })?;
+
+    let (probe, reader, ring_size) = open(config, &ifaces, &shutdown, stop_tx)?;
+    let reader = thread::Builder::new()
+        .name("reader".into())
+        .spawn(move || reader.run())
+        .context("cannot start the reader's thread")?;
+
+    // From here on the reader has to be stopped whatever happens.
+    let watched = watch(config, &ifaces, &probe, ring_size, stop);
+    // All detached; a packet that is still under way ends before quiesce does.
+    let quiet = probe::quiesce();
+    shutdown.begin(GRACE);
+    let ended = reader.join().map_err(|_| anyhow!("the reader's thread died"))?;
+    let (stop, seconds) = watched?;
+    quiet?;
+    settle(config, &probe, ended?, stop, seconds)
+}
+
+/// Load the program and open the rings: as large as wanted, or as the kernel
+/// lets them be.
+fn open(
+    config: &Config,
+    ifaces: &[Interface],
+    shutdown: &Arc<Shutdown>,
+    stop: UnboundedSender<Stop>,
+) -> Result<(Probe, Reader<Classic>, u64)> {
+    let page = sysconf_positive(SysconfVar::PAGE_SIZE)?;
+    let memory = sysconf_positive(SysconfVar::_PHYS_PAGES)?.saturating_mul(page);
+    let cpus = sysconf_positive(SysconfVar::_NPROCESSORS_ONLN)?;
+    let wanted = ring::pages(config.buffer_size, cpus, memory.get(), page);
+
+    let mut pages = wanted;
+    let mut refused = None;
+    loop {
+        let ring_size = pages as u64 * page.get();
+        let probe = Probe::load(&Setup {
+            families: config.families,
+            ifindexes: ifaces.iter().map(|iface| iface.index).collect(),
+            ring_size,
+        })?;
+        let output = Output::stdout().context("cannot use stdout")?;
+        let stop = stop.clone();
+        let work = Work {
+            format: Classic,
+            sink: Sink::new(output, Arc::clone(shutdown)),
+            limit: config.count,
+            notify: Box::new(move || {
+                let _ = stop.send(Stop::Asked);
+            }),
+        };
+        match Reader::open(probe.events(), pages, probe.batches()?, Arc::clone(shutdown), work) {
+            Ok(reader) => {
+                if let Some(err) = refused {
+                    let wanted = wanted as u64 * page.get();
+                    eprintln!("xdplog: warning: {}", advice::smaller_ring(wanted, ring_size, &err));
+                }
+                return Ok((probe, reader, ring_size));
+            }
+            Err(err) if pages > 1 && advice::is_memory_limit(&err) => {
+                // The batch has to fit in the ring: load again for a smaller one.
+                refused.get_or_insert(err);
+                pages /= 2;
+            }
+            Err(err) => return Err(advice::no_ring(&err)),
+        }
+    }
+}
+
+/// Attach, say so, and watch until it is time to stop. Detaches on return.
+fn watch(
+    config: &Config,
+    ifaces: &[Interface],
+    probe: &Probe,
+    ring_size: u64,
+    mut stop: UnboundedReceiver<Stop>,
+) -> Result<(Stop, Duration)> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the control thread")?;
+    runtime.block_on(async {
+        // Before anything is attached, so that it is not cut short.
+        let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+
+        let mut attached = ifaces
+            .iter()
+            .map(|iface| probe.attach(iface, config.mode))
+            .collect::<Result<Vec<_>>>()?;
+        let since = Instant::now();
+        if config.announce {
+            announce(&attached, ring_size);
+        }
+        if let Some(path) = &config.ready_file {
+            fs::write(path, "").with_context(|| format!("cannot create {}", path.display()))?;
+        }
+
+        let time_up = sleep(config.duration.unwrap_or(Duration::MAX));
+        tokio::pin!(time_up);
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looks = 0u32;
+        let mut lost = Losses::default();
+        let why = loop {
+            tokio::select! {
+                Some(why) = stop.recv() => break why,
+                _ = terminate.recv() => break Stop::Asked,
+                () = &mut time_up, if config.duration.is_some() => break Stop::Asked,
+                _ = look.tick() => {
+                    attached.retain(still_there);
+                    if attached.is_empty() {
+                        break Stop::Deserted;
+                    }
+                    looks = looks.wrapping_add(1);
+                    if looks.is_multiple_of(LOOKS_PER_LOSS) {
+                        lost.tell(probe)?;
+                    }
+                }
+            }
+        };
+        drop(attached);
+        Ok((why, since.elapsed()))
+    })
+}
+
+/// Count what happened, say it, and find how the run ended.
+fn settle(
+    config: &Config,
+    probe: &Probe,
+    ended: Ended,
+    stop: Stop,
+    watched: Duration,
+) -> Result<Outcome> {
+    let ledger = Ledger::settle(&probe.counters()?, &ended.tally);
+    let gone = matches!(ended.closed, Some(Closed::ByReader));
+    // When the reader went away it has what it wanted: no words about it.
+    if let Some(format) = config.stats.filter(|_| !gone || config.stats_explicit) {
+        let report = Report { names: &config.ifaces, ledger: &ledger, watched };
+        match format {
+            StatsFormat::Text => eprint!("{}", report.text()),
+            StatsFormat::Json => eprintln!("{}", report.json()),
+        }
+    }
+    for broken in &ledger.broken {
+        eprintln!("xdplog: the counts do not agree: {broken}. Next: please report this");
+    }
+    if let Some(Closed::Failed(err)) = &ended.closed {
+        return Err(advice::output_failed(err, ended.tally.dropped.iter().sum()));
+    }
+    if stop == Stop::Deserted {
+        return Err(advice::deserted());
+    }
+    Ok(if ledger.broken.is_empty() { Outcome::Done } else { Outcome::Unbalanced })
+}
+
+/// Losses while they happen.
+#[derive(Default)]
+struct Losses {
+    told: u64,
+}
+
+impl Losses {
+    fn tell(&mut self, probe: &Probe) -> Result<()> {
+        let lost: u64 = probe.counters()?.iter().map(|slot| slot.lost).sum();
+        if lost > self.told {
+            eprintln!("xdplog: {}", advice::losing(lost - self.told, lost));
+            self.told = lost;
+        }
+        Ok(())
+    }
+}
+
+fn still_there(attachment: &Attachment) -> bool {
+    let gone = attachment.is_gone();
+    if gone {
+        eprintln!("xdplog: {}: the interface was deleted", attachment.name);
+    }
+    !gone
+}
+
+fn announce(attached: &[Attachment], ring_size: u64) {
+    let ifaces: Vec<String> =
+        attached.iter().map(|a| format!("{} ({})", a.name, a.mode())).collect();
+    eprintln!(
+        "xdplog: logging {}, ring of {} KiB per CPU; Ctrl-C stops",
+        ifaces.join(", "),
+        ring_size / 1024
+    );
+}
+
+/// A ready file from an earlier run would tell who waits for it too early.
+fn remove_stale(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(err) if err.kind() != ErrorKind::NotFound => {
+            Err(err).with_context(|| format!("cannot replace {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn sysconf_positive(var: SysconfVar) -> Result<NonZeroU64> {
+    sysconf(var)
+        .ok()
+        .flatten()
+        .and_then(|value| NonZeroU64::new(value.try_into().ok()?))
+        .with_context(|| format!("the system does not tell {var:?}"))
+}

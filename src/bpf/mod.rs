@@ -1,0 +1,320 @@
+//! The generated skeleton, and the Rust mirror of `record.h` with its accessors.
+//! Units and byte order are converted here, once; nothing here decides.
+
+use std::mem::{offset_of, size_of};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use plain::Plain;
+
+/// What libbpf-cargo generated from `xdplog.bpf.c`.
+#[allow(clippy::all, clippy::pedantic, missing_docs, unsafe_code, unused)]
+#[rustfmt::skip]
+pub mod skel {
+    include!(concat!(env!("OUT_DIR"), "/xdplog.skel.rs"));
+}
+
+/// Interfaces that one run can watch.
+pub const MAX_IFACES: usize = 64;
+/// The slot of frames from an interface that changed its index (`record.h`).
+pub const SLOT_MOVED: usize = MAX_IFACES;
+/// All slots: the interfaces' own, and [`SLOT_MOVED`].
+pub const MAX_SLOTS: usize = MAX_IFACES + 1;
+/// Records in one batch at most.
+pub const BATCH_MAX: usize = 1000;
+/// A batch older than this many ns goes out with the next packet.
+pub const BATCH_AGE_NS: u64 = 1_000_000;
+/// Bit of `knobs.families` for IPv4.
+pub const FAMILY_IPV4: u32 = 1;
+/// Bit of `knobs.families` for IPv6.
+pub const FAMILY_IPV6: u32 = 2;
+
+const VLAN_PRESENT: u16 = 0x1000;
+const REC_IPV6: u8 = 0x01;
+const REC_FRAGMENT: u8 = 0x02;
+const REC_L4: u8 = 0x04;
+const REC_TRUNCATED: u8 = 0x08;
+const REC_LEN_MASK: u32 = 0x00ff_ffff;
+const REC_VERDICT_SHIFT: u32 = 24;
+
+const IPPROTO_ICMP: u8 = 1;
+const IPPROTO_TCP: u8 = 6;
+const IPPROTO_ICMPV6: u8 = 58;
+
+/// One packet: `struct record` of `record.h`, as the kernel wrote it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    ts_lo: u32,
+    ts_hi: u32,
+    saddr: [u8; 16],
+    daddr: [u8; 16],
+    l4: [u8; 4],
+    verdict_len: u32,
+    rule: u32,
+    vlan: [u16; 3],
+    rxq: u16,
+    iface: u8,
+    proto: u8,
+    tcp_flags: u8,
+    flags: u8,
+}
+
+/// One CPU's counters of one interface: `struct counters`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Frames that reached the program.
+    pub seen: u64,
+    /// Their lengths added up, in bytes.
+    pub bytes: u64,
+    /// Frames without a usable IP header.
+    pub not_ip: u64,
+    /// IP packets of a family that was not asked for.
+    pub unselected: u64,
+    /// Packets that found no room.
+    pub lost: u64,
+    /// Packets recorded for user space.
+    pub logged: u64,
+}
+
+/// `struct batch` without its records, which follow it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BatchHead {
+    /// Records that wait in the batch.
+    pub n: u32,
+    /// A program is at work on the batch.
+    pub busy: u32,
+    /// A packet at or after this time (`CLOCK_MONOTONIC`, ns) emits it.
+    pub due_ns: u64,
+    /// Records put into the ring so far.
+    pub emitted: u64,
+    /// Emissions refused because the ring was full.
+    pub ring_full: u64,
+    /// Emissions refused because the CPU has no ring.
+    pub no_ring: u64,
+    /// Emissions refused for any other reason.
+    pub refused: u64,
+    reserved: [u64; 2],
+}
+
+// SAFETY: repr(C), integers only, no padding (the sizes below leave room for
+// none), so every bit pattern is a value.
+#[allow(unsafe_code)]
+unsafe impl Plain for Record {}
+// SAFETY: as for Record.
+#[allow(unsafe_code)]
+unsafe impl Plain for Counters {}
+// SAFETY: as for Record.
+#[allow(unsafe_code)]
+unsafe impl Plain for BatchHead {}
+
+/// Stop the build if a field is not where `record.h` has it. The generated
+/// skeleton holds the C compiler's own layout, so a constant and a C type
+/// cannot drift apart unseen either.
+macro_rules! same_layout {
+    ($rust:ty, $c:ty, $size:literal, $($field:ident $at:literal)+) => {
+        const _: () = {
+            assert!(size_of::<$rust>() == $size && size_of::<$c>() >= $size);
+            $(assert!(offset_of!($rust, $field) == $at && offset_of!($c, $field) == $at);)+
+        };
+    };
+}
+
+same_layout!(Record, skel::types::record, 64,
+    ts_lo 0 ts_hi 4 saddr 8 daddr 24 l4 40 verdict_len 44 rule 48 vlan 52
+    rxq 58 iface 60 proto 61 tcp_flags 62 flags 63);
+same_layout!(Counters, skel::types::counters, 48,
+    seen 0 bytes 8 not_ip 16 unselected 24 lost 32 logged 40);
+same_layout!(BatchHead, skel::types::batch, 64,
+    n 0 busy 4 due_ns 8 emitted 16 ring_full 24 no_ring 32 refused 40 reserved 48);
+const _: () = {
+    assert!(align_of::<Record>() <= 4);
+    assert!(offset_of!(skel::types::batch, rec) == size_of::<BatchHead>());
+    assert!(size_of::<skel::types::batch>() == 64 + 64 * (BATCH_MAX + 1));
+    assert!(size_of::<skel::types::knobs>() == 16 + 4 * MAX_IFACES);
+};
+
+impl Record {
+    /// The records in `data`. A perf sample is padded, so its length is an
+    /// upper bound: what is left over after the last whole record is dropped.
+    pub fn all_in(data: &[u8]) -> &[Record] {
+        let whole = data.len() - data.len() % size_of::<Record>();
+        // Neither error can come: the length is whole records, and perf aligns
+        // samples to the 4 bytes that a record needs.
+        plain::slice_from_bytes(&data[..whole]).unwrap_or(&[])
+    }
+
+    /// When the packet arrived: `CLOCK_MONOTONIC`, ns.
+    #[inline]
+    pub fn ts_ns(&self) -> u64 {
+        u64::from(self.ts_hi) << 32 | u64::from(self.ts_lo)
+    }
+
+    /// Whether the addresses are IPv6.
+    #[inline]
+    pub fn is_ipv6(&self) -> bool {
+        self.flags & REC_IPV6 != 0
+    }
+
+    /// The source address's bytes, network order; IPv4 in the first four.
+    #[inline]
+    pub fn source_bytes(&self) -> &[u8; 16] {
+        &self.saddr
+    }
+
+    /// Source address.
+    pub fn source(&self) -> IpAddr {
+        self.addr(&self.saddr)
+    }
+
+    /// Destination address.
+    pub fn destination(&self) -> IpAddr {
+        self.addr(&self.daddr)
+    }
+
+    fn addr(&self, bytes: &[u8; 16]) -> IpAddr {
+        match bytes {
+            _ if self.is_ipv6() => Ipv6Addr::from_octets(*bytes).into(),
+            &[a, b, c, d, ..] => Ipv4Addr::new(a, b, c, d).into(),
+        }
+    }
+
+    /// XDP's verdict, `enum xdp_action` of `linux/bpf.h`; 2 is `XDP_PASS`.
+    #[inline]
+    pub fn verdict(&self) -> u8 {
+        (self.verdict_len >> REC_VERDICT_SHIFT) as u8
+    }
+
+    /// Frame length in bytes, all fragments of a multi-buffer frame included.
+    pub fn len(&self) -> u32 {
+        self.verdict_len & REC_LEN_MASK
+    }
+
+    /// Whether the frame was empty: never, as Ethernet has a header.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// IP protocol number: behind the extension headers, for IPv6.
+    pub fn proto(&self) -> u8 {
+        self.proto
+    }
+
+    fn is_icmp(&self) -> bool {
+        self.proto == if self.is_ipv6() { IPPROTO_ICMPV6 } else { IPPROTO_ICMP }
+    }
+
+    /// Source and destination port, where the packet has them.
+    pub fn ports(&self) -> Option<(u16, u16)> {
+        let [a, b, c, d] = self.l4;
+        (self.flags & REC_L4 != 0 && !self.is_icmp())
+            .then(|| (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
+    }
+
+    /// ICMP or ICMPv6 type and code, where the packet has them.
+    pub fn icmp(&self) -> Option<(u8, u8)> {
+        (self.flags & REC_L4 != 0 && self.is_icmp()).then_some((self.l4[0], self.l4[1]))
+    }
+
+    /// TCP flags, FIN 0x01 to CWR 0x80; `None` for other protocols. Zero where
+    /// the header is cut short before them.
+    pub fn tcp_flags(&self) -> Option<u8> {
+        (self.flags & REC_L4 != 0 && self.proto == IPPROTO_TCP).then_some(self.tcp_flags)
+    }
+
+    /// VLAN ids, outermost first.
+    pub fn vlans(&self) -> impl Iterator<Item = u16> + '_ {
+        self.vlan.iter().take_while(|&&v| v & VLAN_PRESENT != 0).map(|v| v & !VLAN_PRESENT)
+    }
+
+    /// Whether the packet is a fragment, first or later.
+    pub fn is_fragment(&self) -> bool {
+        self.flags & REC_FRAGMENT != 0
+    }
+
+    /// Whether the frame is shorter than its headers say.
+    pub fn is_truncated(&self) -> bool {
+        self.flags & REC_TRUNCATED != 0
+    }
+
+    /// Receive queue.
+    pub fn queue(&self) -> u16 {
+        self.rxq
+    }
+
+    /// Id of the rule that decided; 0 is none.
+    pub fn rule(&self) -> u32 {
+        self.rule
+    }
+
+    /// The interface's slot, below [`MAX_SLOTS`] whatever the record claims.
+    #[inline]
+    pub fn slot(&self) -> usize {
+        usize::from(self.iface).min(SLOT_MOVED)
+    }
+}
+
+/// The records that wait in one CPU's batch, copied out of the map `batches`.
+pub fn batch_records(value: &[u8]) -> Vec<Record> {
+    let n = BatchHead::from_bytes(value).map_or(0, |head| head.n as usize);
+    let records = value.get(size_of::<BatchHead>()..).unwrap_or(&[]);
+    // n is the kernel side's claim; a batch holds BATCH_MAX at most. Copied one
+    // by one, as the bytes have no alignment of their own.
+    records
+        .chunks_exact(size_of::<Record>())
+        .take(n.min(BATCH_MAX))
+        .filter_map(|bytes| {
+            let mut record = Record::default();
+            plain::copy_from_bytes(&mut record, bytes).ok().map(|()| record)
+        })
+        .collect()
+}
+
+impl BatchHead {
+    /// The head of a batch as read from the map; `None` if it is no batch.
+    pub fn from_bytes(value: &[u8]) -> Option<BatchHead> {
+        let mut head = BatchHead::default();
+        plain::copy_from_bytes(&mut head, value).ok()?;
+        Some(head)
+    }
+}
+
+impl Counters {
+    /// One CPU's counters as read from the map; `None` if they are none.
+    pub fn from_bytes(value: &[u8]) -> Option<Counters> {
+        let mut counters = Counters::default();
+        plain::copy_from_bytes(&mut counters, value).ok()?;
+        Some(counters)
+    }
+}
+
+impl std::ops::AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.seen += other.seen;
+        self.bytes += other.bytes;
+        self.not_ip += other.not_ip;
+        self.unselected += other.unselected;
+        self.lost += other.lost;
+        self.logged += other.logged;
+    }
+}
+
+#[cfg(test)]
+impl Record {
+    /// A record of a packet from `source`, for the tests of the formats.
+    pub fn for_test(source: IpAddr, verdict: u8) -> Record {
+        let mut record = Record {
+            verdict_len: u32::from(verdict) << REC_VERDICT_SHIFT | 64,
+            ..Record::default()
+        };
+        match source {
+            IpAddr::V4(addr) => record.saddr[..4].copy_from_slice(&addr.octets()),
+            IpAddr::V6(addr) => {
+                record.saddr = addr.octets();
+                record.flags = REC_IPV6;
+            }
+        }
+        record
+    }
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
+/*
+ * What the kernel side and the user side both know: the record, the batch, the
+ * counters, the knobs. No maps and no code here; src/bpf/mod.rs mirrors it.
+ *
+ * Types are fixed-width, without padding, bool, enum or bitfield, so that both
+ * compilers lay them out alike; the assertions below stop the build if not.
+ */
+#ifndef XDPLOG_RECORD_H
+#define XDPLOG_RECORD_H
+
+/* Interfaces that one run can watch. A record names its interface by slot. */
+#define MAX_IFACES 64
+/*
+ * The slot of a frame whose ifindex is none that was attached: an interface
+ * got a new index when it was moved to another network namespace.
+ */
+#define SLOT_MOVED MAX_IFACES
+#define MAX_SLOTS  (MAX_IFACES + 1)
+
+/* Records in one batch: a perf sample ends at 64 KiB, header included. */
+#define BATCH_MAX 1000
+/* A batch older than this goes out with the next packet, full or not. */
+#define BATCH_AGE_NS 1000000
+/* The ring had no room: packets try again only after this long. */
+#define BATCH_RETRY_NS 100000
+
+/* VLAN tags kept, outermost first, and the bit that marks one as present. */
+#define MAX_VLANS    3
+#define VLAN_PRESENT 0x1000
+
+/* record.flags */
+#define REC_IPV6     0x01 /* addresses are IPv6, else IPv4 */
+#define REC_FRAGMENT 0x02 /* a fragment, first or later */
+#define REC_L4	     0x04 /* record.l4 was read from the packet */
+#define REC_TRUNCATED                                         \
+	0x08 /* the frame is shorter than its IP header says, \
+	      * or a header that is read here is cut short    \
+	      */
+
+/* record.verdict_len: the verdict is above the frame length. */
+#define REC_LEN_MASK	  0x00ffffff
+#define REC_VERDICT_SHIFT 24
+
+/*
+ * One packet: 64 bytes, a cache line. Nothing needs more than 4-byte alignment
+ * because the data of a perf sample starts 4 bytes off an 8-byte boundary.
+ */
+struct record {
+	__u32 ts_lo;	   /*  0: CLOCK_MONOTONIC in ns, low half */
+	__u32 ts_hi;	   /*  4: and high half */
+	__u8 saddr[16];	   /*  8: network order; IPv4 in the first 4 bytes */
+	__u8 daddr[16];	   /* 24: likewise */
+	__u8 l4[4];	   /* 40: as on the wire: source and destination port,
+			    *     or ICMP type and code, then zeros
+			    */
+	__u32 verdict_len; /* 44: XDP verdict << 24 | frame length in bytes */
+	__u32 rule;	   /* 48: id of the rule that decided; 0: none */
+	__u16 vlan[MAX_VLANS]; /* 52: VLAN_PRESENT | VLAN id; 0: no tag */
+	__u16 rxq;	       /* 58: receive queue */
+	__u8 iface;	       /* 60: interface slot */
+	__u8 proto;	       /* 61: IP protocol number (IANA) */
+	__u8 tcp_flags;	       /* 62: FIN 0x01 ... CWR 0x80 (RFC 9293) */
+	__u8 flags;	       /* 63: REC_* */
+};
+
+/*
+ * The records of one CPU on their way to its ring. Written by whatever runs
+ * on that CPU only: the XDP program, or the flush program while busy is 0.
+ */
+struct batch {
+	__u32 n;	   /*  0: records waiting in rec[] */
+	__u32 busy;	   /*  4: a program is at work on this batch */
+	__u64 due_ns;	   /*  8: a packet at or after this time emits it */
+	__u64 emitted;	   /* 16: records put into the ring so far */
+	__u64 ring_full;   /* 24: emissions refused: no room in the ring */
+	__u64 no_ring;	   /* 32: emissions refused: this CPU has no ring */
+	__u64 refused;	   /* 40: emissions refused for any other reason */
+	__u64 reserved[2]; /* 48: rec[] starts on a cache line */
+	/* The entry past the last is where a packet is parsed that finds no
+	 * place of its own.
+	 */
+	struct record rec[BATCH_MAX + 1]; /* 64 */
+};
+
+/*
+ * Per CPU and interface. Every frame counts in seen and in exactly one of the
+ * fates: seen = not_ip + unselected + lost + logged.
+ */
+struct counters {
+	__u64 seen;	  /*  0: frames that reached the program */
+	__u64 bytes;	  /*  8: their lengths added up */
+	__u64 not_ip;	  /* 16: no usable IPv4 or IPv6 header */
+	__u64 unselected; /* 24: IP, but not of a family asked for */
+	__u64 lost;	  /* 32: neither batch nor ring had room */
+	__u64 logged;	  /* 40: recorded for user space */
+};
+
+/* Set once before load and read-only after, so that the verifier removes the
+ * branches that are not used.
+ */
+struct knobs {
+	__u32 batch_max;	   /*   0: records per sample, 1..BATCH_MAX */
+	__u32 families;		   /*   4: FAMILY_* that are logged */
+	__u32 frags;		   /*   8: the kernel knows xdp.frags */
+	__u32 n_ifaces;		   /*  12: entries of ifindex[] in use */
+	__u32 ifindex[MAX_IFACES]; /*  16: slot to interface index */
+};
+
+#define FAMILY_IPV4 0x1
+#define FAMILY_IPV6 0x2
+
+#define ASSERT_SIZE(type, size) \
+	_Static_assert(sizeof(struct type) == (size), "size of " #type)
+#define ASSERT_AT(type, field, at)                                     \
+	_Static_assert(__builtin_offsetof(struct type, field) == (at), \
+		       "offset of " #type "." #field)
+
+ASSERT_SIZE(record, 64);
+ASSERT_AT(record, ts_lo, 0);
+ASSERT_AT(record, ts_hi, 4);
+ASSERT_AT(record, saddr, 8);
+ASSERT_AT(record, daddr, 24);
+ASSERT_AT(record, l4, 40);
+ASSERT_AT(record, verdict_len, 44);
+ASSERT_AT(record, rule, 48);
+ASSERT_AT(record, vlan, 52);
+ASSERT_AT(record, rxq, 58);
+ASSERT_AT(record, iface, 60);
+ASSERT_AT(record, proto, 61);
+ASSERT_AT(record, tcp_flags, 62);
+ASSERT_AT(record, flags, 63);
+
+ASSERT_SIZE(batch, 64 + 64 * (BATCH_MAX + 1));
+ASSERT_AT(batch, n, 0);
+ASSERT_AT(batch, busy, 4);
+ASSERT_AT(batch, due_ns, 8);
+ASSERT_AT(batch, emitted, 16);
+ASSERT_AT(batch, ring_full, 24);
+ASSERT_AT(batch, no_ring, 32);
+ASSERT_AT(batch, refused, 40);
+ASSERT_AT(batch, rec, 64);
+
+ASSERT_SIZE(counters, 48);
+ASSERT_AT(counters, seen, 0);
+ASSERT_AT(counters, bytes, 8);
+ASSERT_AT(counters, not_ip, 16);
+ASSERT_AT(counters, unselected, 24);
+ASSERT_AT(counters, lost, 32);
+ASSERT_AT(counters, logged, 40);
+
+ASSERT_SIZE(knobs, 16 + 4 * MAX_IFACES);
+ASSERT_AT(knobs, batch_max, 0);
+ASSERT_AT(knobs, families, 4);
+ASSERT_AT(knobs, frags, 8);
+ASSERT_AT(knobs, n_ifaces, 12);
+ASSERT_AT(knobs, ifindex, 16);
+
+#endif /* XDPLOG_RECORD_H */

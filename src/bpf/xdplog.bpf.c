@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
+/*
+ * xdplog, the kernel side, on one page: for every frame parse, account, append
+ * to this CPU's batch, and let it pass. The steps are in the headers; nothing
+ * that happens in them reaches the verdict.
+ */
+
+/* Wire formats do not move between kernels: no CO-RE, no BTF at run time. */
+#define BPF_NO_PRESERVE_ACCESS_INDEX
+#include "vmlinux.h"
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#ifndef NULL
+#define NULL ((void *)0)
+#endif
+
+#include "record.h"
+
+#include "maps.h"
+
+#include "batch.h"
+#include "parse.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+static __always_inline __u32 slot_of(__u32 ifindex)
+{
+	__u32 i;
+
+	/* One interface is the rule: it needs no search. */
+	if (knobs.n_ifaces == 1)
+		return 0;
+	for (i = 0; i < MAX_IFACES && i < knobs.n_ifaces; i++)
+		if (knobs.ifindex[i] == ifindex)
+			return i;
+	return SLOT_MOVED;
+}
+
+static __always_inline bool selected(const struct record *rec)
+{
+	return knobs.families &
+	       (rec->flags & REC_IPV6 ? FAMILY_IPV6 : FAMILY_IPV4);
+}
+
+static __always_inline void observe(struct xdp_md *ctx, struct batch *batch,
+				    struct counters *count, __u32 slot,
+				    int verdict)
+{
+	void *data = (void *)(long)ctx->data;
+	void *end = (void *)(long)ctx->data_end;
+	__u64 now = bpf_ktime_get_ns();
+	bool nested = batch->busy;
+	struct record *rec;
+	__u64 len;
+
+	batch->busy = 1;
+	barrier();
+
+	/* The linear part is all of the frame where there are no fragments. */
+	len = knobs.frags ? bpf_xdp_get_buff_len(ctx) : end - data;
+	count->seen++;
+	count->bytes += len;
+
+	rec = batch_slot(ctx, batch, now, nested);
+	if (parse_frame(data, end, len, rec)) {
+		count->not_ip++;
+	} else if (!selected(rec)) {
+		count->unselected++;
+	} else {
+		rec->ts_lo = now;
+		rec->ts_hi = now >> 32;
+		rec->verdict_len =
+		    (__u32)verdict << REC_VERDICT_SHIFT | (len & REC_LEN_MASK);
+		rec->rule = 0;
+		rec->rxq = ctx->rx_queue_index;
+		rec->iface = slot;
+		if (batch_commit(ctx, batch, rec, now, nested))
+			count->logged++;
+		else
+			count->lost++;
+	}
+
+	barrier();
+	/* Nested, the flag is the interrupted program's to clear. */
+	batch->busy = nested;
+}
+
+/* User space sets BPF_F_XDP_HAS_FRAGS where the kernel has it. */
+SEC("xdp")
+int xdplog(struct xdp_md *ctx)
+{
+	int verdict = XDP_PASS;
+	__u32 slot = slot_of(ctx->ingress_ifindex);
+	struct counters *count = bpf_map_lookup_elem(&counters, &slot);
+	struct batch *batch = batch_of_this_cpu();
+
+	/* Neither lookup can fail: slots and CPUs are within the maps. */
+	if (count && batch)
+		observe(ctx, batch, count, slot, verdict);
+
+	return verdict;
+}
+
+/*
+ * Run by user space, on the CPU whose batch it is, when packets have stopped
+ * coming and some wait. 0: nothing waits any more; 1: ask again, as this came
+ * in the middle of a packet, or the ring is full.
+ */
+SEC("raw_tp")
+int xdplog_flush(void *ctx)
+{
+	struct batch *batch = batch_of_this_cpu();
+	__u32 left;
+
+	if (!batch)
+		return 0;
+	if (batch->busy)
+		return 1;
+	batch->busy = 1;
+	barrier();
+	if (batch->n)
+		batch_emit(ctx, batch, bpf_ktime_get_ns());
+	left = batch->n;
+	barrier();
+	batch->busy = 0;
+	return left != 0;
+}

@@ -1,0 +1,210 @@
+//! The line that xdplog began with: `LOG: SRC 192.168.1.205, ACTION 2`.
+
+use super::Format;
+use crate::bpf::Record;
+
+/// Source address and numeric verdict, one line a packet.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Classic;
+
+const PREFIX: &[u8; 9] = b"LOG: SRC ";
+const ACTION: &[u8; 9] = b", ACTION ";
+/// The longest IPv6 address in RFC 5952's form.
+const MAX_IPV6: usize = 39;
+
+/// Every octet in decimal, followed by a dot, and its length with the dot. A
+/// fixed copy of four bytes is faster than one of the exact length.
+const OCTETS: [([u8; 4], u8); 256] = {
+    let mut table = [([b'.'; 4], 0); 256];
+    let mut i = 0;
+    while i < 256 {
+        let (hundreds, tens, ones) = ((i / 100) as u8, (i / 10 % 10) as u8, (i % 10) as u8);
+        table[i] = if i >= 100 {
+            ([b'0' + hundreds, b'0' + tens, b'0' + ones, b'.'], 4)
+        } else if i >= 10 {
+            ([b'0' + tens, b'0' + ones, b'.', b'.'], 3)
+        } else {
+            ([b'0' + ones, b'.', b'.', b'.'], 2)
+        };
+        i += 1;
+    }
+    table
+};
+
+impl Format for Classic {
+    const MAX_LEN: usize = PREFIX.len() + MAX_IPV6 + ACTION.len() + "255\n".len() + 3;
+
+    #[inline]
+    fn record(&self, record: &Record, out: &mut [u8]) -> usize {
+        // One bounds check for the line: the indices below are then within a
+        // length that the compiler knows.
+        let Some(out) = out.first_chunk_mut::<{ Self::MAX_LEN }>() else {
+            return 0;
+        };
+        let mut at = PREFIX.len();
+        out[..at].copy_from_slice(PREFIX);
+        at = if record.is_ipv6() {
+            at + ipv6(record.source_bytes(), &mut out[at..])
+        } else {
+            ipv4(record.source_bytes(), out, at)
+        };
+        out[at..at + ACTION.len()].copy_from_slice(ACTION);
+        at = octet(record.verdict(), out, at + ACTION.len());
+        // The dot behind the last octet is where the line ends.
+        out[at - 1] = b'\n';
+        at
+    }
+}
+
+/// Write an octet and a dot at `at`; where the next byte goes.
+#[inline]
+fn octet(value: u8, out: &mut [u8], at: usize) -> usize {
+    let (text, len) = &OCTETS[usize::from(value)];
+    out[at..at + 4].copy_from_slice(text);
+    at + usize::from(*len)
+}
+
+/// Write the first four bytes as an IPv4 address at `at`.
+#[inline]
+fn ipv4(addr: &[u8; 16], out: &mut [u8], mut at: usize) -> usize {
+    for &byte in &addr[..4] {
+        at = octet(byte, out, at);
+    }
+    at - 1
+}
+
+/// Write an IPv6 address as RFC 5952 has it; its length.
+fn ipv6(addr: &[u8; 16], out: &mut [u8]) -> usize {
+    let groups: [u16; 8] =
+        std::array::from_fn(|i| u16::from_be_bytes([addr[2 * i], addr[2 * i + 1]]));
+    if groups[..6] == [0, 0, 0, 0, 0, 0xffff] {
+        // RFC 5952, section 5: an IPv4-mapped address ends in dots.
+        let mut at = 0;
+        for &byte in b"::ffff:" {
+            at = put(byte, out, at);
+        }
+        for &byte in &addr[12..] {
+            at = octet(byte, out, at);
+        }
+        return at - 1;
+    }
+
+    let (zeros_from, zeros_to) = longest_zeros(&groups);
+    let mut at = 0;
+    let mut i = 0;
+    while i < 8 {
+        if i == zeros_from {
+            at = put(b':', out, at);
+            at = put(b':', out, at);
+            i = zeros_to;
+            continue;
+        }
+        if i > 0 && i != zeros_to {
+            at = put(b':', out, at);
+        }
+        at = hex(groups[i], out, at);
+        i += 1;
+    }
+    at
+}
+
+/// The first of the longest runs of two or more zero groups; (8, 8) if none.
+fn longest_zeros(groups: &[u16; 8]) -> (usize, usize) {
+    let (mut best, mut from) = ((8, 8), 0);
+    for i in 0..8 {
+        if groups[i] != 0 {
+            from = i + 1;
+        } else if i + 1 - from > (best.1 - best.0).max(1) {
+            best = (from, i + 1);
+        }
+    }
+    best
+}
+
+#[inline]
+fn hex(group: u16, out: &mut [u8], mut at: usize) -> usize {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = (16 - group.leading_zeros()).div_ceil(4).max(1);
+    for i in (0..digits).rev() {
+        at = put(DIGITS[usize::from(group >> (4 * i) & 0xf)], out, at);
+    }
+    at
+}
+
+#[inline]
+fn put(byte: u8, out: &mut [u8], at: usize) -> usize {
+    out[at] = byte;
+    at + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv6Addr};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn line(record: &Record) -> String {
+        let mut out = [0; Classic::MAX_LEN];
+        let len = Classic.record(record, &mut out);
+        String::from_utf8(out[..len].to_vec()).unwrap()
+    }
+
+    fn check(addr: IpAddr, verdict: u8) {
+        let record = Record::for_test(addr, verdict);
+        assert_eq!(line(&record), format!("LOG: SRC {addr}, ACTION {verdict}\n"));
+    }
+
+    #[test]
+    fn the_line() {
+        let record = Record::for_test("192.168.1.205".parse().unwrap(), 2);
+        assert_eq!(line(&record), "LOG: SRC 192.168.1.205, ACTION 2\n");
+    }
+
+    #[test]
+    fn the_longest_lines_fit() {
+        check("255.255.255.255".parse().unwrap(), 255);
+        check(Ipv6Addr::from_bits(u128::MAX).into(), 255);
+        check("::ffff:255.255.255.255".parse().unwrap(), 255);
+    }
+
+    #[test]
+    fn addresses_of_every_shape() {
+        for addr in [
+            "::",
+            "::1",
+            "1::",
+            "fe80::1",
+            "2001:db8::1:0:0:1",
+            "2001:0:0:1::1",
+            "1:0:2:3:4:5:6:7",
+            "::2:3:4:5:6:7",
+            "1:2:3:4:5:6:7:8",
+            "::ffff:10.0.0.1",
+            "::10.0.0.1",
+            "64:ff9b::a00:1",
+            "0.0.0.0",
+            "10.0.0.1",
+            "100.99.9.10",
+        ] {
+            check(addr.parse().unwrap(), 2);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ipv4_as_the_standard_library_has_it(addr: std::net::Ipv4Addr, verdict: u8) {
+            check(addr.into(), verdict);
+        }
+
+        // Groups that are zero more often than not, so that runs come up.
+        #[test]
+        fn ipv6_as_the_standard_library_has_it(
+            groups in prop::array::uniform8(prop_oneof![Just(0u16), Just(0u16), any::<u16>()]),
+            verdict: u8,
+        ) {
+            check(Ipv6Addr::from(groups).into(), verdict);
+        }
+    }
+}

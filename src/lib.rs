@@ -1,0 +1,28 @@
+//! xdplog logs every packet that arrives at a network interface, with the
+//! verdict that XDP gave it. The command is described by `xdplog --help`; the
+//! design by `ARCHITECTURE.md`.
+//!
+//! ```text
+//!           kernel, per CPU, no locks                  user space
+//! packet -> parse -> account -> batch --perf ring--> reader -> format -> sink
+//!                       |         |                    |                  stdout
+//!                       |         +- no room: counted  |
+//!                       +- counters ----------------> ledger -> report    stderr
+//!                              control (tokio): signals, time, interfaces
+//! ```
+//!
+//! Data flows one way, and nothing downstream calls upstream: slowness shows
+//! up as a full ring, and a full ring as a number that is exact.
+
+#![deny(unsafe_code)]
+
+pub mod app;
+pub mod bpf;
+pub mod cli;
+pub mod format;
+pub mod ledger;
+pub mod probe;
+pub mod reader;
+pub mod report;
+pub mod shutdown;
+pub mod sink;

@@ -1,0 +1,86 @@
+//! Which interfaces there are. Nothing is changed here.
+
+#![forbid(unsafe_code)]
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use nix::net::if_::{if_nameindex, if_nametoindex};
+
+use super::advice;
+
+/// A network interface of the namespace that xdplog runs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Its index, positive.
+    pub index: u32,
+}
+
+impl Interface {
+    /// The interface called `name`; `is_default` if it was not the user who
+    /// said so.
+    pub fn find(name: &str, is_default: bool) -> Result<Interface> {
+        match if_nametoindex(name) {
+            Ok(index) => Ok(Interface { name: name.to_string(), index }),
+            Err(_) => {
+                let present = names().context("cannot list the network interfaces")?;
+                let route = default_route();
+                Err(advice::no_such_interface(name, is_default, route.as_deref(), &present))
+            }
+        }
+    }
+}
+
+fn names() -> nix::Result<Vec<String>> {
+    let all = if_nameindex()?;
+    Ok(all.iter().map(|iface| iface.name().to_string_lossy().into_owned()).collect())
+}
+
+/// The interface of the default route, IPv4's before IPv6's.
+fn default_route() -> Option<String> {
+    // The thread's own network namespace, whatever is mounted on /sys.
+    let v4 = fs::read_to_string("/proc/thread-self/net/route").unwrap_or_default();
+    let v6 = fs::read_to_string("/proc/thread-self/net/ipv6_route").unwrap_or_default();
+    parse_route(&v4).or_else(|| parse_ipv6_route(&v6)).map(str::to_string)
+}
+
+/// `Iface Destination Gateway Flags RefCnt Use Metric Mask ...`, under a heading.
+fn parse_route(table: &str) -> Option<&str> {
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        (fields.get(1) == Some(&"00000000") && fields.get(7) == Some(&"00000000"))
+            .then(|| fields[0])
+    })
+}
+
+/// `destination prefix source prefix nexthop metric ... flags iface`; the
+/// kernel's own unreachable default goes over lo.
+fn parse_ipv6_route(table: &str) -> Option<&str> {
+    table.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is_default = fields.first()?.bytes().all(|b| b == b'0') && fields.get(1) == Some(&"00");
+        fields.get(9).copied().filter(|&iface| is_default && iface != "lo")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_route() {
+        let table = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\n\
+            docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\n\
+            enp1s0\t00000000\t0100A8C0\t0003\t0\t0\t100\t00000000\t0\n";
+        assert_eq!(parse_route(table), Some("enp1s0"));
+        assert_eq!(parse_route("Iface\tDestination\n"), None);
+        let zeros = "0".repeat(32);
+        let table = format!(
+            "{zeros} 00 {zeros} 00 {zeros} ffffffff 00000001 00000000 00200200       lo\n\
+             {zeros} 00 {zeros} 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003 wlp2s0\n"
+        );
+        assert_eq!(parse_ipv6_route(&table), Some("wlp2s0"));
+    }
+}

@@ -1,0 +1,330 @@
+//! The kernel side's driver: load, attach, detach, flush, read maps. What the
+//! events mean is not known here.
+
+pub mod advice;
+mod iface;
+pub mod ring;
+mod sys;
+
+use std::fs;
+use std::io;
+use std::mem::{MaybeUninit, size_of};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Mutex;
+
+use anyhow::{Context, Result, anyhow};
+use libbpf_rs::query::{LinkInfo, LinkTypeInfo};
+use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::{
+    MapCore, MapFlags, MapHandle, MapType, PrintLevel, ProgramHandle, ProgramType, Xdp, XdpFlags,
+    libbpf_sys,
+};
+use nix::libc;
+
+pub use self::iface::Interface;
+pub use self::sys::ring_fd;
+use crate::bpf::skel::{XdplogSkel, XdplogSkelBuilder};
+use crate::bpf::{BATCH_MAX, Counters, MAX_SLOTS, Record};
+use crate::cli::Mode;
+
+/// What is fixed before the program is loaded.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// `FAMILY_*` bits of the packets to record.
+    pub families: u32,
+    /// Interface indices, by slot.
+    pub ifindexes: Vec<u32>,
+    /// Size of the ring that a batch has to fit in, in bytes.
+    pub ring_size: u64,
+}
+
+/// The loaded program and its maps.
+pub struct Probe {
+    skel: XdplogSkel<'static>,
+    cpus: u32,
+}
+
+/// What libbpf said since the last load began: its messages are for the error,
+/// not for stderr.
+static LIBBPF_SAID: Mutex<String> = Mutex::new(String::new());
+
+fn keep_message(level: PrintLevel, message: String) {
+    // The verifier's log comes as one message of many lines: too much to say.
+    if level == PrintLevel::Warn
+        && message.trim_end().lines().count() == 1
+        && let Ok(mut said) = LIBBPF_SAID.lock()
+    {
+        said.push_str(&message);
+    }
+}
+
+/// Records in a sample: what fits twice in the ring, so that one is written
+/// while the other is read, and never more than a batch holds.
+fn batch_max(ring_size: u64) -> u32 {
+    // perf puts a header of 8 bytes and a size of 4 before the data, and pads.
+    let room = (ring_size / 2).saturating_sub(16) / size_of::<Record>() as u64;
+    room.clamp(1, BATCH_MAX as u64) as u32
+}
+
+impl Probe {
+    /// Load the program. Nothing is attached yet.
+    pub fn load(setup: &Setup) -> Result<Probe> {
+        check_privilege()?;
+        libbpf_rs::set_print(Some((PrintLevel::Warn, keep_message)));
+        if let Ok(mut said) = LIBBPF_SAID.lock() {
+            said.clear();
+        }
+
+        // The skeleton borrows this for as long as it lives, and its owner has
+        // to be free to move: some 100 bytes for each load are the price.
+        let storage = Box::leak(Box::new(MaybeUninit::uninit()));
+        let mut open = XdplogSkelBuilder::default().open(storage).map_err(load_error)?;
+
+        // Multi-buffer frames and the helper for their length came together,
+        // in 5.18; without them a large MTU keeps native mode from attaching.
+        let frags = ProgramType::Xdp
+            .is_helper_supported(libbpf_sys::BPF_FUNC_xdp_get_buff_len)
+            .unwrap_or(false);
+        if frags {
+            open.progs.xdplog.set_flags(libbpf_sys::BPF_F_XDP_HAS_FRAGS);
+        }
+        let cpus = libbpf_rs::num_possible_cpus().context("cannot count the CPUs")? as u32;
+        open.maps.batches.set_max_entries(cpus).context("cannot size the batches")?;
+
+        let rodata = open.maps.rodata_data.as_deref_mut().context("the program has no knobs")?;
+        let knobs = &mut rodata.knobs;
+        knobs.batch_max = batch_max(setup.ring_size);
+        knobs.families = setup.families;
+        knobs.frags = frags.into();
+        knobs.n_ifaces = setup.ifindexes.len() as u32;
+        for (slot, &ifindex) in knobs.ifindex.iter_mut().zip(&setup.ifindexes) {
+            *slot = ifindex;
+        }
+
+        let skel = open.load().map_err(load_error)?;
+        Ok(Probe { skel, cpus })
+    }
+
+    /// The map that perf rings are opened on.
+    pub fn events(&self) -> &impl MapCore {
+        &self.skel.maps.events
+    }
+
+    /// The program, for running it on test frames.
+    pub fn program(&self) -> &libbpf_rs::ProgramMut<'static> {
+        &self.skel.progs.xdplog
+    }
+
+    /// The batches and the means to flush them, for the reader's thread.
+    pub fn batches(&self) -> Result<Batches> {
+        let map = MapHandle::try_from(&self.skel.maps.batches).context("cannot share a map")?;
+        let flush = self.skel.progs.xdplog_flush.as_fd();
+        let flush = flush.try_clone_to_owned().context("cannot share a program")?;
+        Ok(Batches { map, flush, cpus: self.cpus })
+    }
+
+    /// The counters, all CPUs added up, by interface slot.
+    pub fn counters(&self) -> Result<Vec<Counters>> {
+        let mut slots = Vec::with_capacity(MAX_SLOTS);
+        for slot in 0..MAX_SLOTS as u32 {
+            let per_cpu = self
+                .skel
+                .maps
+                .counters
+                .lookup_percpu(&slot.to_ne_bytes(), MapFlags::ANY)
+                .context("cannot read the counters")?
+                .context("the counters have no such slot")?;
+            let mut sum = Counters::default();
+            for value in &per_cpu {
+                sum += Counters::from_bytes(value).context("the counters have another size")?;
+            }
+            slots.push(sum);
+        }
+        Ok(slots)
+    }
+
+    /// Attach to `iface`, by a link that goes with this process.
+    pub fn attach(&self, iface: &Interface, mode: Mode) -> Result<Attachment> {
+        let index = i32::try_from(iface.index).context("interface index")?;
+        let attach = |flags| sys::attach_xdp(self.skel.progs.xdplog.as_fd(), index, flags);
+        let attached = |link, native| Attachment { link, name: iface.name.clone(), native };
+
+        let refused = match mode {
+            Mode::Generic => None,
+            Mode::Auto | Mode::Native => match attach(libbpf_sys::XDP_FLAGS_DRV_MODE) {
+                Ok(link) => return Ok(attached(link, true)),
+                Err(err) => Some(err),
+            },
+        };
+        if let Some(err) = &refused {
+            match err.raw_os_error() {
+                Some(libc::EBUSY | libc::EEXIST) => return Err(self.occupied(iface)),
+                Some(libc::ENODEV | libc::EPERM | libc::EACCES) => {
+                    return Err(advice::attach_failed(&iface.name, err));
+                }
+                _ if mode == Mode::Native => return Err(advice::no_native(&iface.name, err)),
+                _ => {}
+            }
+        }
+        match attach(libbpf_sys::XDP_FLAGS_SKB_MODE) {
+            Ok(link) => Ok(attached(link, false)),
+            Err(err) => match err.raw_os_error() {
+                Some(libc::EBUSY | libc::EEXIST) => Err(self.occupied(iface)),
+                _ => Err(advice::attach_failed(&iface.name, &err)),
+            },
+        }
+    }
+
+    fn occupied(&self, iface: &Interface) -> anyhow::Error {
+        let query =
+            Xdp::new(self.skel.progs.xdplog.as_fd()).query(iface.index as i32, XdpFlags::NONE).ok();
+        let id = query.and_then(|q| {
+            [q.prog_id, q.drv_prog_id, q.skb_prog_id, q.hw_prog_id].into_iter().find(|&id| id != 0)
+        });
+        let name = id
+            .and_then(|id| ProgramHandle::from_prog_id(id).ok())
+            .map(|program| program.name().to_string_lossy().into_owned());
+        advice::occupied(&iface.name, id, name.as_deref())
+    }
+}
+
+/// The program on one interface. Dropping it detaches, and so does the end of
+/// the process, however it ends.
+#[derive(Debug)]
+pub struct Attachment {
+    link: OwnedFd,
+    /// The interface's name.
+    pub name: String,
+    /// Whether the program runs in the driver.
+    pub native: bool,
+}
+
+impl Attachment {
+    /// Whether the interface was deleted under the program.
+    pub fn is_gone(&self) -> bool {
+        match LinkInfo::from_fd(self.link.as_fd()).map(|link| link.info) {
+            // The kernel clears the index of a link whose device is gone.
+            Ok(LinkTypeInfo::Xdp(xdp)) => xdp.ifindex == 0,
+            _ => false,
+        }
+    }
+
+    /// How the program is attached, in the words of `--mode`.
+    pub fn mode(&self) -> &'static str {
+        if self.native { "native" } else { "generic" }
+    }
+}
+
+/// Wait until no CPU runs a program any more that was attached before.
+pub fn quiesce() -> Result<()> {
+    // Updating a map of maps returns after an RCU grace period: the kernel
+    // promises that no program uses the old inner map then (`kernel/bpf/
+    // syscall.c`, maybe_wait_bpf_programs). XDP programs run inside RCU
+    // sections, so that those detached before have ended.
+    let opts = || libbpf_sys::bpf_map_create_opts {
+        sz: size_of::<libbpf_sys::bpf_map_create_opts>() as _,
+        ..Default::default()
+    };
+    let inner = MapHandle::create(MapType::Array, Some("inner"), 4, 4, 1, &opts())
+        .context("cannot create a map")?;
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&inner.as_fd());
+    let outer = libbpf_sys::bpf_map_create_opts { inner_map_fd: fd as u32, ..opts() };
+    let outer = MapHandle::create(MapType::ArrayOfMaps, Some("quiesce"), 4, 4, 1, &outer)
+        .context("cannot create a map of maps")?;
+    outer
+        .update(&0u32.to_ne_bytes(), &fd.to_ne_bytes(), MapFlags::ANY)
+        .context("cannot wait for running programs")
+}
+
+/// The batches of all CPUs.
+#[derive(Debug)]
+pub struct Batches {
+    map: MapHandle,
+    flush: OwnedFd,
+    cpus: u32,
+}
+
+impl Batches {
+    /// CPUs that can have a batch: numbers below this.
+    pub fn cpus(&self) -> u32 {
+        self.cpus
+    }
+
+    /// Emit what waits in the batch of `cpu`. False if something still does.
+    pub fn flush(&self, cpu: u32) -> bool {
+        match sys::run_on_cpu(self.flush.as_fd(), cpu) {
+            Ok(left) => left == 0,
+            // The CPU is offline: it gets no packets, and what waits is read
+            // at the end.
+            Err(_) => true,
+        }
+    }
+
+    /// The batch of `cpu` as it is, head and records. To be read when no
+    /// program runs any more.
+    pub fn read(&self, cpu: u32) -> Result<Vec<u8>> {
+        self.map
+            .lookup(&cpu.to_ne_bytes(), MapFlags::ANY)
+            .context("cannot read a batch")?
+            .with_context(|| format!("CPU {cpu} has no batch"))
+    }
+}
+
+fn load_error(err: libbpf_rs::Error) -> anyhow::Error {
+    let said = LIBBPF_SAID.lock().map(|said| said.clone()).unwrap_or_default();
+    let release = nix::sys::utsname::uname()
+        .map(|name| name.release().to_string_lossy().into_owned())
+        .unwrap_or_default();
+    advice::load_failed(&os_error(&err), &release, &said)
+}
+
+/// The operating system's error behind one of libbpf's.
+pub fn os_error(err: &libbpf_rs::Error) -> io::Error {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(err);
+    while let Some(err) = source {
+        if let Some(io) = err.downcast_ref::<io::Error>()
+            && let Some(code) = io.raw_os_error()
+        {
+            return io::Error::from_raw_os_error(code);
+        }
+        source = err.source();
+    }
+    io::Error::new(io::Error::from(io_kind(err.kind())).kind(), err.to_string())
+}
+
+fn io_kind(kind: libbpf_rs::ErrorKind) -> io::ErrorKind {
+    match kind {
+        libbpf_rs::ErrorKind::PermissionDenied => io::ErrorKind::PermissionDenied,
+        libbpf_rs::ErrorKind::OutOfMemory => io::ErrorKind::OutOfMemory,
+        _ => io::ErrorKind::Other,
+    }
+}
+
+fn check_privilege() -> Result<()> {
+    let status = fs::read_to_string("/proc/thread-self/status").context("cannot read /proc")?;
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .ok_or_else(|| anyhow!("/proc tells no capabilities"))?;
+    match advice::missing_capabilities(effective) {
+        missing if missing.is_empty() => Ok(()),
+        missing => Err(advice::no_privilege(&missing)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_batches_fit_in_a_ring() {
+        for ring in [4096u64, 8192, 65536, 131_072, 8 << 20] {
+            let sample = u64::from(batch_max(ring)) * 64 + 16;
+            assert!(2 * sample <= ring, "{ring}");
+        }
+        assert_eq!(batch_max(8 << 20), BATCH_MAX as u32);
+        assert_eq!(batch_max(4096), 31);
+        assert_eq!(batch_max(1), 1);
+    }
+}

@@ -1,0 +1,147 @@
+//! The summary: a [`Ledger`] in words or in JSON. It is only put into text
+//! here; printing is up to the caller.
+
+#![forbid(unsafe_code)]
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::ser::SerializeMap;
+
+use crate::ledger::{Fates, Ledger};
+
+/// What is known at the end of a run.
+#[derive(Debug)]
+pub struct Report<'a> {
+    /// Interface names, by slot.
+    pub names: &'a [String],
+    /// The balance.
+    pub ledger: &'a Ledger,
+    /// How long the interfaces were watched.
+    pub watched: Duration,
+}
+
+/// The keys of the JSON summary, in their order. Part of the interface.
+#[derive(Serialize)]
+struct Row {
+    seen: u64,
+    logged: u64,
+    not_ip: u64,
+    unselected: u64,
+    lost: u64,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    #[serde(flatten)]
+    total: Row,
+    #[serde(serialize_with = "in_order")]
+    interfaces: Vec<(&'a str, Row)>,
+}
+
+fn in_order<S: serde::Serializer>(rows: &[(&str, Row)], to: S) -> Result<S::Ok, S::Error> {
+    let mut map = to.serialize_map(Some(rows.len()))?;
+    for (name, row) in rows {
+        map.serialize_entry(name, row)?;
+    }
+    map.end()
+}
+
+impl Report<'_> {
+    /// Interfaces with their fates; a slot without a name is left out unless it
+    /// has seen packets.
+    fn rows(&self) -> impl Iterator<Item = (&str, Fates)> {
+        self.ledger.slots.iter().enumerate().filter_map(|(slot, &fates)| {
+            match self.names.get(slot) {
+                Some(name) => Some((name.as_str(), fates)),
+                None => (fates.seen > 0).then_some(("(moved)", fates)),
+            }
+        })
+    }
+
+    /// One object on one line, without the line's end.
+    pub fn json(&self) -> String {
+        let summary = Summary {
+            total: self.row(self.ledger.total()),
+            interfaces: self.rows().map(|(name, fates)| (name, self.row(fates))).collect(),
+        };
+        // Cannot fail: the keys are strings and nothing in it can refuse.
+        serde_json::to_string(&summary).unwrap_or_default()
+    }
+
+    fn row(&self, fates: Fates) -> Row {
+        let Fates { seen, logged, not_ip, unselected, lost } = fates;
+        // To the microsecond.
+        let seconds = self.watched.as_micros() as f64 / 1e6;
+        Row { seen, logged, not_ip, unselected, lost, seconds }
+    }
+
+    /// A line for each interface, and one for all where there are several.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let seconds = self.watched.as_secs_f64();
+        let mut line = |name: &str, f: Fates| {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                text,
+                "xdplog: {name}: {} seen = {} logged + {} not IP + {} unselected + {} lost, in {seconds:.1} s",
+                f.seen, f.logged, f.not_ip, f.unselected, f.lost
+            );
+        };
+        let mut count = 0;
+        for (name, fates) in self.rows() {
+            line(name, fates);
+            count += 1;
+        }
+        if count > 1 {
+            line("all", self.ledger.total());
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_report<R>(slots: Vec<Fates>, test: impl FnOnce(Report<'_>) -> R) -> R {
+        let ledger = Ledger { slots, broken: Vec::new() };
+        let names = ["veth1".to_string(), "eth0".to_string()];
+        test(Report { names: &names, ledger: &ledger, watched: Duration::from_millis(2500) })
+    }
+
+    const ONE: Fates = Fates { seen: 10, logged: 4, not_ip: 3, unselected: 2, lost: 1 };
+
+    #[test]
+    fn json_keys_and_their_order() {
+        let json = with_report(vec![ONE, Fates::default(), Fates::default()], |r| r.json());
+        assert_eq!(
+            json,
+            concat!(
+                r#"{"seen":10,"logged":4,"not_ip":3,"unselected":2,"lost":1,"seconds":2.5,"#,
+                r#""interfaces":{"#,
+                r#""veth1":{"seen":10,"logged":4,"not_ip":3,"unselected":2,"lost":1,"seconds":2.5},"#,
+                r#""eth0":{"seen":0,"logged":0,"not_ip":0,"unselected":0,"lost":0,"seconds":2.5}}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn text_has_a_line_for_each_and_the_sum() {
+        let text = with_report(vec![ONE, ONE, Fates::default()], |r| r.text());
+        assert_eq!(
+            text,
+            "xdplog: veth1: 10 seen = 4 logged + 3 not IP + 2 unselected + 1 lost, in 2.5 s\n\
+             xdplog: eth0: 10 seen = 4 logged + 3 not IP + 2 unselected + 1 lost, in 2.5 s\n\
+             xdplog: all: 20 seen = 8 logged + 6 not IP + 4 unselected + 2 lost, in 2.5 s\n"
+        );
+    }
+
+    #[test]
+    fn packets_of_a_moved_interface_are_not_hidden() {
+        let text = with_report(vec![ONE, ONE, ONE], |r| r.text());
+        assert!(text.contains("(moved): 10 seen"), "{text}");
+    }
+}

@@ -1,0 +1,207 @@
+//! Where formatted records go: buffering, flushing, broken pipes, full disks,
+//! readers that do not read. Which fields a record has is not known here; that
+//! each record is either written whole or counted as dropped, is.
+
+#![forbid(unsafe_code)]
+
+mod output;
+
+use std::io;
+use std::sync::Arc;
+
+use crate::bpf::MAX_SLOTS;
+use crate::shutdown::Shutdown;
+pub use output::Output;
+
+/// Bytes that are gathered before they are written under load.
+const BUFFER: usize = 256 * 1024;
+
+/// A count for each interface slot.
+pub type PerSlot = [u64; MAX_SLOTS];
+
+/// Why a sink takes no more records.
+#[derive(Debug)]
+pub enum Closed {
+    /// The reader went away: no failure, it has what it wanted.
+    ByReader,
+    /// Writing failed.
+    Failed(io::Error),
+    /// The time to stop came while the reader did not read.
+    OutOfTime,
+}
+
+/// The end of a buffered record, and the slot it is accounted to.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    end: u32,
+    slot: u8,
+}
+
+/// A buffered writer of whole records.
+#[derive(Debug)]
+pub struct Sink {
+    output: Output,
+    shutdown: Arc<Shutdown>,
+    buffer: Box<[u8]>,
+    len: usize,
+    marks: Vec<Mark>,
+    written: PerSlot,
+    dropped: PerSlot,
+    closed: Option<Closed>,
+}
+
+impl Sink {
+    /// Write to `output`; a writer that has to wait gives up at `shutdown`'s
+    /// deadline.
+    pub fn new(output: Output, shutdown: Arc<Shutdown>) -> Sink {
+        Sink {
+            output,
+            shutdown,
+            buffer: vec![0; BUFFER].into(),
+            len: 0,
+            marks: Vec::with_capacity(BUFFER / 32),
+            written: [0; MAX_SLOTS],
+            dropped: [0; MAX_SLOTS],
+            closed: None,
+        }
+    }
+
+    /// Append a record of at most `max_len` bytes, which `fill` writes to the
+    /// start of what it is given, answering how many they are.
+    #[inline]
+    pub fn push(&mut self, slot: usize, max_len: usize, fill: impl FnOnce(&mut [u8]) -> usize) {
+        if self.buffer.len() - self.len < max_len {
+            self.flush();
+        }
+        let Some(room) = self.buffer.get_mut(self.len..) else { return };
+        self.len += fill(room);
+        self.marks.push(Mark { end: self.len as u32, slot: slot as u8 });
+    }
+
+    /// Write what is buffered. The counts tell how that went.
+    pub fn flush(&mut self) {
+        if self.marks.is_empty() {
+            return;
+        }
+        let mut done = 0;
+        if self.closed.is_none() {
+            let (bytes, end) = self.output.write_all(&self.buffer[..self.len], &self.shutdown);
+            done = bytes;
+            self.closed = end.err();
+        }
+        // A record that went out in part is not written.
+        for mark in self.marks.drain(..) {
+            let counts =
+                if mark.end as usize <= done { &mut self.written } else { &mut self.dropped };
+            if let Some(count) = counts.get_mut(usize::from(mark.slot)) {
+                *count += 1;
+            }
+        }
+        self.len = 0;
+    }
+
+    /// The output, to be polled for the reader's going away.
+    pub fn output(&self) -> &Output {
+        &self.output
+    }
+
+    /// The reader went away: drop what comes from now on.
+    pub fn close_by_reader(&mut self) {
+        self.closed.get_or_insert(Closed::ByReader);
+    }
+
+    /// Whether records are dropped by now.
+    pub fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    /// Records written whole, records dropped, and why they were dropped.
+    pub fn finish(mut self) -> (PerSlot, PerSlot, Option<Closed>) {
+        self.flush();
+        (self.written, self.dropped, self.closed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{File, OpenOptions};
+    use std::io::Read;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn sink_to(file: File) -> (Sink, Arc<Shutdown>) {
+        let shutdown = Arc::new(Shutdown::new().unwrap());
+        (Sink::new(Output::new(file.into()), shutdown.clone()), shutdown)
+    }
+
+    fn push_lines(sink: &mut Sink, lines: usize, slot: usize) {
+        for _ in 0..lines {
+            sink.push(slot, 16, |out| {
+                out[..10].copy_from_slice(b"a record.\n");
+                10
+            });
+        }
+    }
+
+    fn pipe() -> (File, File) {
+        let (reader, writer) = nix::unistd::pipe().unwrap();
+        (reader.into(), writer.into())
+    }
+
+    #[test]
+    fn all_is_written_and_counted_by_slot() {
+        let (mut reader, writer) = pipe();
+        let thread = std::thread::spawn(move || {
+            let mut text = String::new();
+            reader.read_to_string(&mut text).unwrap();
+            text
+        });
+        let (mut sink, _shutdown) = sink_to(writer);
+        push_lines(&mut sink, 50_000, 0);
+        push_lines(&mut sink, 7, 3);
+        let (written, dropped, closed) = sink.finish();
+        assert_eq!((written[0], written[3], dropped[0]), (50_000, 7, 0));
+        assert!(closed.is_none());
+        assert_eq!(thread.join().unwrap(), "a record.\n".repeat(50_007));
+    }
+
+    #[test]
+    fn a_reader_that_does_not_read_costs_counted_records_and_bounded_time() {
+        let (mut reader, writer) = pipe();
+        let (mut sink, shutdown) = sink_to(writer);
+        shutdown.begin(Duration::from_millis(20));
+        push_lines(&mut sink, 100_000, 1);
+        let (written, dropped, closed) = sink.finish();
+        assert!(matches!(closed, Some(Closed::OutOfTime)));
+        assert_eq!(written[1] + dropped[1], 100_000);
+        assert!(dropped[1] > 0);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(written[1], text.len() as u64 / 10, "as many whole lines as were counted");
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure() {
+        let (reader, writer) = pipe();
+        let (mut sink, _shutdown) = sink_to(writer);
+        drop(reader);
+        push_lines(&mut sink, 3, 0);
+        let (written, dropped, closed) = sink.finish();
+        assert!(matches!(closed, Some(Closed::ByReader)));
+        assert_eq!((written[0], dropped[0]), (0, 3));
+    }
+
+    #[test]
+    fn a_full_disk_is_one() {
+        let (mut sink, _shutdown) =
+            sink_to(OpenOptions::new().write(true).open("/dev/full").unwrap());
+        push_lines(&mut sink, 3, 0);
+        let (_, dropped, closed) = sink.finish();
+        match closed {
+            Some(Closed::Failed(err)) => assert_eq!(err.kind(), io::ErrorKind::StorageFull),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(dropped[0], 3);
+    }
+}

@@ -1,0 +1,131 @@
+//! A descriptor to write to without ever being stuck in the kernel: a reader
+//! that stops reading must not keep xdplog from stopping.
+
+#![forbid(unsafe_code)]
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::time::{Duration, Instant};
+
+use nix::libc::{O_CLOEXEC, O_NOCTTY, O_NONBLOCK, PIPE_BUF};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::Closed;
+use crate::shutdown::Shutdown;
+
+/// How to write without being stuck.
+#[derive(Debug)]
+enum Manner {
+    /// Files and devices that take what they are given.
+    AtOnce,
+    /// A description of our own of the same pipe or terminal, non-blocking.
+    /// (O_NONBLOCK on the inherited one would change it for every process
+    /// that shares it, the user's shell among them.)
+    NonBlocking,
+    /// What cannot be opened again, a socket for one: wait until it is
+    /// writable, then write no more than a pipe surely takes.
+    Piecemeal,
+}
+
+/// Where bytes go.
+#[derive(Debug)]
+pub struct Output {
+    file: File,
+    manner: Manner,
+}
+
+impl Output {
+    /// Standard output.
+    pub fn stdout() -> io::Result<Output> {
+        Ok(Output::new(io::stdout().as_fd().try_clone_to_owned()?))
+    }
+
+    /// An open descriptor.
+    pub fn new(fd: OwnedFd) -> Output {
+        let file = File::from(fd);
+        let Ok(kind) = file.metadata().map(|meta| meta.file_type()) else {
+            return Output { file, manner: Manner::Piecemeal };
+        };
+        if kind.is_fifo() || (kind.is_char_device() && io::IsTerminal::is_terminal(&file)) {
+            let again = OpenOptions::new()
+                .write(true)
+                .custom_flags(O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+                .open(format!("/proc/self/fd/{}", file.as_raw_fd()));
+            return match again {
+                Ok(file) => Output { file, manner: Manner::NonBlocking },
+                Err(_) => Output { file, manner: Manner::Piecemeal },
+            };
+        }
+        let at_once = kind.is_file() || kind.is_char_device() || kind.is_block_device();
+        Output { file, manner: if at_once { Manner::AtOnce } else { Manner::Piecemeal } }
+    }
+
+    /// Write all of `bytes`, waiting for the reader if need be, until the
+    /// deadline of `shutdown` once that has begun. How many bytes went out,
+    /// and why not all.
+    pub fn write_all(&mut self, bytes: &[u8], shutdown: &Shutdown) -> (usize, Result<(), Closed>) {
+        let mut done = 0;
+        while done < bytes.len() {
+            let rest = match self.manner {
+                Manner::Piecemeal => match self.wait(shutdown) {
+                    Ok(()) => &bytes[done..bytes.len().min(done + PIPE_BUF)],
+                    Err(closed) => return (done, Err(closed)),
+                },
+                Manner::AtOnce | Manner::NonBlocking => &bytes[done..],
+            };
+            match self.file.write(rest) {
+                Ok(0) => return (done, Err(Closed::Failed(ErrorKind::WriteZero.into()))),
+                Ok(n) => done += n,
+                Err(err) => match err.kind() {
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::WouldBlock => {
+                        if let Err(closed) = self.wait(shutdown) {
+                            return (done, Err(closed));
+                        }
+                    }
+                    ErrorKind::BrokenPipe => return (done, Err(Closed::ByReader)),
+                    _ => return (done, Err(Closed::Failed(err))),
+                },
+            }
+        }
+        (done, Ok(()))
+    }
+
+    /// Wait until there is room to write.
+    fn wait(&self, shutdown: &Shutdown) -> Result<(), Closed> {
+        loop {
+            let room = PollFd::new(self.file.as_fd(), PollFlags::POLLOUT);
+            let ready = match shutdown.deadline() {
+                None => {
+                    let stop = PollFd::new(shutdown.as_fd(), PollFlags::POLLIN);
+                    let mut fds = [room, stop];
+                    poll(&mut fds, PollTimeout::NONE).map(|_| fds[0].any())
+                }
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return Err(Closed::OutOfTime);
+                    }
+                    // A millisecond more than left, lest the last one spins.
+                    let left = PollTimeout::try_from(left + Duration::from_millis(1))
+                        .unwrap_or(PollTimeout::MAX);
+                    let mut fds = [room];
+                    poll(&mut fds, left).map(|_| fds[0].any())
+                }
+            };
+            match ready {
+                Ok(Some(true)) => return Ok(()),
+                Ok(_) | Err(nix::Error::EINTR) => {}
+                Err(err) => return Err(Closed::Failed(err.into())),
+            }
+        }
+    }
+}
+
+impl AsFd for Output {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
