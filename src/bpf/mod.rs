@@ -175,7 +175,7 @@ impl Record {
 
     fn addr(&self, bytes: &[u8; 16]) -> IpAddr {
         match bytes {
-            _ if self.is_ipv6() => Ipv6Addr::from_octets(*bytes).into(),
+            _ if self.is_ipv6() => Ipv6Addr::from(*bytes).into(),
             &[a, b, c, d, ..] => Ipv4Addr::new(a, b, c, d).into(),
         }
     }

@@ -111,8 +111,8 @@ fn ipv6(addr: &[u8; 16], out: &mut [u8]) -> usize {
 /// The first of the longest runs of two or more zero groups; (8, 8) if none.
 fn longest_zeros(groups: &[u16; 8]) -> (usize, usize) {
     let (mut best, mut from) = ((8, 8), 0);
-    for i in 0..8 {
-        if groups[i] != 0 {
+    for (i, &group) in groups.iter().enumerate() {
+        if group != 0 {
             from = i + 1;
         } else if i + 1 - from > (best.1 - best.0).max(1) {
             best = (from, i + 1);

@@ -18,7 +18,7 @@ pub fn missing_capabilities(effective: u64) -> Vec<&'static str> {
     let has = |bit: u32| effective >> bit & 1 == 1;
     NEEDED
         .iter()
-        .filter(|(bit, _)| !has(*bit) && !(*bit > CAP_SYS_ADMIN && has(CAP_SYS_ADMIN)))
+        .filter(|&&(bit, _)| !(has(bit) || bit > CAP_SYS_ADMIN && has(CAP_SYS_ADMIN)))
         .map(|&(_, name)| name)
         .collect()
 }

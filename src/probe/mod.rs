@@ -278,26 +278,18 @@ fn load_error(err: libbpf_rs::Error) -> anyhow::Error {
     advice::load_failed(&os_error(&err), &release, &said)
 }
 
-/// The operating system's error behind one of libbpf's.
+/// The operating system's error behind one of libbpf-rs's, which keeps the
+/// code to itself and tells a kind.
 pub fn os_error(err: &libbpf_rs::Error) -> io::Error {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(err);
-    while let Some(err) = source {
-        if let Some(io) = err.downcast_ref::<io::Error>()
-            && let Some(code) = io.raw_os_error()
-        {
-            return io::Error::from_raw_os_error(code);
-        }
-        source = err.source();
-    }
-    io::Error::new(io::Error::from(io_kind(err.kind())).kind(), err.to_string())
-}
-
-fn io_kind(kind: libbpf_rs::ErrorKind) -> io::ErrorKind {
-    match kind {
-        libbpf_rs::ErrorKind::PermissionDenied => io::ErrorKind::PermissionDenied,
-        libbpf_rs::ErrorKind::OutOfMemory => io::ErrorKind::OutOfMemory,
-        _ => io::ErrorKind::Other,
-    }
+    use libbpf_rs::ErrorKind;
+    let code = match err.kind() {
+        ErrorKind::PermissionDenied => libc::EPERM,
+        ErrorKind::OutOfMemory => libc::ENOMEM,
+        ErrorKind::InvalidInput => libc::EINVAL,
+        ErrorKind::TooBig => libc::E2BIG,
+        _ => return io::Error::other(format!("{err:#}")),
+    };
+    io::Error::from_raw_os_error(code)
 }
 
 fn check_privilege() -> Result<()> {

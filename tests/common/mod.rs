@@ -1,0 +1,22 @@
+//! What the black-box tests stand on: a pair of network namespaces joined by a
+//! veth pair, traffic in them, and the binary running in one. Everything is
+//! made by the test that uses it and goes when that ends, failed or not.
+//!
+//! The namespace "here" is where xdplog runs, on the interface `here0`; "there"
+//! is the far end, `there0`, where traffic comes from.
+
+#![allow(dead_code)] // Each test file uses its own part of this.
+
+pub mod frames;
+pub mod live;
+pub mod net;
+pub mod process;
+
+/// Needing root and not having it is a failure, never a skip.
+pub fn need_root() {
+    assert!(
+        nix::unistd::geteuid().is_root(),
+        "these tests load BPF programs and make network namespaces, which takes root: \
+         run `make test`, or `cargo test`, which asks sudo for it"
+    );
+}

@@ -1,0 +1,208 @@
+//! The binary under test, running.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use super::net::Net;
+
+pub const BIN: &str = env!("CARGO_BIN_EXE_xdplog");
+
+/// No test waits longer than this for anything.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `xdplog` in the namespace "here", with its stderr collected.
+pub struct Xdplog {
+    child: Child,
+    stderr: Option<JoinHandle<String>>,
+    dir: TempDir,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+    /// From the request to stop to the end.
+    pub took: Duration,
+}
+
+impl Ended {
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    pub fn lines(&self) -> Vec<&str> {
+        self.stdout.lines().collect()
+    }
+
+    /// The JSON summary: the last line of stderr that is one.
+    pub fn summary(&self) -> serde_json::Value {
+        let line = self.stderr.lines().rfind(|line| line.starts_with('{'));
+        let line = line.unwrap_or_else(|| panic!("no summary in {:?}", self.stderr));
+        serde_json::from_str(line).unwrap()
+    }
+}
+
+/// A count in a summary.
+pub fn count(summary: &serde_json::Value, key: &str) -> u64 {
+    summary[key].as_u64().unwrap_or_else(|| panic!("{key} in {summary}"))
+}
+
+/// Every packet has exactly one fate, in all and for each interface.
+pub fn assert_balanced(summary: &serde_json::Value) {
+    let fates = |of: &serde_json::Value| {
+        ["logged", "not_ip", "unselected", "lost"].map(|key| count(of, key)).iter().sum::<u64>()
+    };
+    assert_eq!(count(summary, "seen"), fates(summary), "{summary}");
+    let ifaces = summary["interfaces"].as_object().unwrap();
+    for row in ifaces.values() {
+        assert_eq!(count(row, "seen"), fates(row), "{summary}");
+    }
+    for key in ["seen", "logged", "not_ip", "unselected", "lost"] {
+        let sum: u64 = ifaces.values().map(|row| count(row, key)).sum();
+        assert_eq!(count(summary, key), sum, "{key} in {summary}");
+    }
+}
+
+impl Xdplog {
+    /// Start with stdout on a pipe and wait until all interfaces are attached.
+    pub fn start(net: &Net, args: &[&str]) -> Xdplog {
+        Self::start_to(net, args, Stdio::piped())
+    }
+
+    /// The same, with stdout on `stdout`.
+    pub fn start_to(net: &Net, args: &[&str], stdout: Stdio) -> Xdplog {
+        let dir = tempfile::tempdir().unwrap();
+        let ready: PathBuf = dir.path().join("ready");
+        let watch = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).unwrap();
+        watch.add_watch(dir.path(), AddWatchFlags::IN_CLOSE_WRITE).unwrap();
+        let mut command = command(net, args);
+        command.arg("--ready-file").arg(&ready).stdout(stdout).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("start xdplog");
+        let stderr = collect(child.stderr.take().unwrap());
+        let mut started = Xdplog { child, stderr: Some(stderr), dir };
+        let since = Instant::now();
+        loop {
+            // Waiting is bounded, lest a process that fails is waited for.
+            if wait_readable(&watch, Duration::from_millis(20)) {
+                return started;
+            }
+            if let Some(status) = started.child.try_wait().unwrap() {
+                let stderr = started.stderr.take().unwrap().join().unwrap();
+                panic!("xdplog {args:?} ended before it was ready: {status}: {stderr}");
+            }
+            assert!(since.elapsed() < PATIENCE, "xdplog {args:?} is not ready");
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id() as i32), signal).expect("send a signal");
+    }
+
+    /// Its stdout, to be read by the caller.
+    pub fn stdout(&mut self) -> ChildStdout {
+        self.child.stdout.take().expect("stdout is piped, and not yet taken")
+    }
+
+    /// Lines of its stdout as they come, each with the time it came.
+    pub fn lines(&mut self) -> mpsc::Receiver<(String, Instant)> {
+        let (tx, rx) = mpsc::channel();
+        let stdout = BufReader::new(self.stdout());
+        thread::spawn(move || {
+            for line in stdout.lines() {
+                if tx.send((line.unwrap(), Instant::now())).is_err() {
+                    break;
+                }
+            }
+        });
+        rx
+    }
+
+    /// Send SIGINT, and wait for the end.
+    pub fn stop(self) -> Ended {
+        self.signal(Signal::SIGINT);
+        self.end()
+    }
+
+    /// Wait for the end, collecting what is left of its output.
+    pub fn end(mut self) -> Ended {
+        let since = Instant::now();
+        let stdout = self.child.stdout.take().map(collect);
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if since.elapsed() > PATIENCE {
+                let _ = self.child.kill();
+                panic!("xdplog does not end");
+            }
+            thread::sleep(Duration::from_millis(1));
+        };
+        let took = since.elapsed();
+        let stdout = stdout.map(|thread| thread.join().unwrap()).unwrap_or_default();
+        let stderr = self.stderr.take().unwrap().join().unwrap();
+        Ended { status, stdout, stderr, took }
+    }
+}
+
+impl Drop for Xdplog {
+    fn drop(&mut self) {
+        // After a failed assertion: leave nothing running.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `xdplog` with these arguments, to be run to its end.
+pub fn command(net: &Net, args: &[&str]) -> Command {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", &net.here, BIN]).args(args).stdin(Stdio::null());
+    command
+}
+
+/// Run to the end; for what ends by itself.
+pub fn run(net: &Net, args: &[&str]) -> Ended {
+    let since = Instant::now();
+    let output = command(net, args).output().expect("run xdplog");
+    Ended {
+        status: output.status,
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+        took: since.elapsed(),
+    }
+}
+
+fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut text = String::new();
+        from.read_to_string(&mut text).unwrap();
+        text
+    })
+}
+
+fn wait_readable(fd: &impl std::os::fd::AsFd, at_most: Duration) -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::try_from(at_most).unwrap()).unwrap_or(0) > 0
+}
+
+/// A pipe whose reading end does not read unless the test does.
+pub fn unread_pipe() -> (File, Stdio) {
+    let (reader, writer) = nix::unistd::pipe().unwrap();
+    (File::from(reader), Stdio::from(writer))
+}
