@@ -2,9 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use etherparse::PacketBuilder;
+use etherparse::{IpNumber, Ipv4Header, Ipv6Header, PacketBuilder};
 
-use super::net::{HERE_MAC, THERE_MAC};
+pub use super::net::{HERE_MAC, THERE_MAC};
 
 /// UDP over IPv4 from `source`, `payload` bytes behind the header.
 pub fn udp4(source: Ipv4Addr, payload: usize) -> Vec<u8> {
@@ -33,4 +33,50 @@ pub fn other(ether_type: u16) -> Vec<u8> {
     let mut frame = [&HERE_MAC[..], &THERE_MAC[..], &ether_type.to_be_bytes()[..]].concat();
     frame.resize(60, 0);
     frame
+}
+
+/// IPv6 with a chain of extension headers, each with its number and its bytes,
+/// whose first two are filled in here except for a fragment header (44), which
+/// comes ready but for the next header where that is 0 or 17; then `proto`.
+pub fn chain6(extensions: &[(u8, &[u8])], proto: u8, payload: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (i, (number, bytes)) in extensions.iter().enumerate() {
+        let next = extensions.get(i + 1).map_or(proto, |ext| ext.0);
+        let start = body.len();
+        body.extend_from_slice(bytes);
+        body[start] = next;
+        if *number != 44 {
+            body[start + 1] = (bytes.len() / 8 - 1) as u8;
+        }
+    }
+    body.extend_from_slice(payload);
+    let first = extensions.first().map_or(proto, |ext| ext.0);
+    let ip = Ipv6Header {
+        payload_length: body.len() as u16,
+        next_header: IpNumber(first),
+        hop_limit: 64,
+        source: [0xfd; 16],
+        destination: [0xfe; 16],
+        ..Ipv6Header::default()
+    };
+    [&HERE_MAC[..], &THERE_MAC, &[0x86, 0xdd], &ip.to_bytes(), &body].concat()
+}
+
+/// IPv4 with any protocol number.
+pub fn raw4(proto: u8, payload: &[u8]) -> Vec<u8> {
+    let len = payload.len() as u16;
+    let ip = Ipv4Header::new(len, 64, IpNumber(proto), [10, 1, 2, 3], [10, 99, 0, 1]).unwrap();
+    [&HERE_MAC[..], &THERE_MAC, &[8, 0], &ip.to_bytes()[..], payload].concat()
+}
+
+/// `frame` with VLAN tags put in, outermost first: EtherType and id.
+pub fn tagged(frame: &[u8], tags: &[(u16, u16)]) -> Vec<u8> {
+    let mut out = frame[..12].to_vec();
+    for (ether_type, id) in tags {
+        out.extend_from_slice(&ether_type.to_be_bytes());
+        // A priority too, which is no part of the id.
+        out.extend_from_slice(&(id | 0xb000).to_be_bytes());
+    }
+    out.extend_from_slice(&frame[12..]);
+    out
 }

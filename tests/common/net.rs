@@ -12,6 +12,9 @@ use std::time::Duration;
 use nix::libc;
 use nix::net::if_::if_nametoindex;
 use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, setns};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::ReceiveTimeout;
+use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::Pid;
 
 pub const HERE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0xa];
@@ -269,6 +272,9 @@ impl Tap {
                 std::mem::size_of_val(&addr) as u32,
             );
             assert_eq!(err, 0, "bind: {}", std::io::Error::last_os_error());
+            // No test waits for a frame that does not come.
+            let patience = TimeVal::seconds(10);
+            setsockopt(&fd, ReceiveTimeout, &patience).expect("set a timeout");
             Tap(fd)
         }
     }
