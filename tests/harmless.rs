@@ -38,9 +38,9 @@ fn frames() -> Vec<Vec<u8>> {
 /// to a marker sent after it, as the stack drops some kinds of broken ones.
 fn through(sender: &Tap, receiver: &Tap, frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut got = Vec::new();
-    for i in 0..frames.len() {
+    for (i, frame) in frames.iter().enumerate() {
         let marker = [&other(0x88b5)[..], &i.to_be_bytes()].concat();
-        sender.send(&frames[i]);
+        sender.send(frame);
         sender.send(&marker);
         loop {
             let frame = receiver.receive();

@@ -453,9 +453,10 @@ fn frames_larger_than_a_page() {
 fn the_reference_agrees_with_etherparses_own_parser() {
     let mut compared = 0;
     for (name, frame) in table() {
-        // ICMPv6 is IPv6's own here; etherparse reads it in IPv4 too. Nor do we
-        // know 0x9100 and a fourth tag, or etherparse all that we walk.
-        if name == "icmp in ipv6's number" {
+        // ICMPv6 is IPv6's own here, where etherparse reads it in IPv4 too; eight
+        // extensions are walked, where etherparse goes on; and where one of the
+        // two sees no IP at all (0x9100, a fourth tag) there is nothing to compare.
+        if ["icmp in ipv6's number", "nine extensions"].contains(&name) {
             continue;
         }
         let (Ok(sliced), Some(parsed)) = (SlicedPacket::from_ethernet(&frame), reference(&frame))

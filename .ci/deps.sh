@@ -1,0 +1,58 @@
+#!/bin/sh
+# Install what building and testing take and this machine lacks. Debian,
+# Ubuntu and Fedora; as root or with sudo. Does nothing where nothing lacks.
+set -eu
+
+# Rust 1.88, for edition 2024 and what the dependencies ask for.
+RUST=1.88
+
+say() { echo "deps: $*" >&2; }
+has() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1; }
+
+sudo=
+[ "$(id -u)" = 0 ] || sudo=sudo
+
+lacking() {
+	for tool in clang clang-format make gcc pkg-config ip bpftool capsh; do
+		has "$tool" || { say "no $tool"; return 0; }
+	done
+	pkg-config --exists libelf zlib || { say "no libelf or zlib headers"; return 0; }
+	return 1
+}
+
+if lacking; then
+	if has apt-get; then
+		export DEBIAN_FRONTEND=noninteractive
+		$sudo apt-get update -q
+		# Debian has bpftool as a package; Ubuntu among linux-tools.
+		bpftool=bpftool
+		apt-cache show bpftool 2>/dev/null | grep -q '^Filename' || bpftool=linux-tools-generic
+		$sudo apt-get install -y -q --no-install-recommends ca-certificates curl \
+			clang clang-format gcc libc6-dev libelf-dev zlib1g-dev pkg-config \
+			make iproute2 libcap2-bin "$bpftool"
+	elif has dnf; then
+		$sudo dnf install -y curl clang clang-tools-extra gcc elfutils-libelf-devel \
+			zlib-devel pkgconf-pkg-config make iproute libcap bpftool
+	else
+		say "neither apt-get nor dnf here. Next: install by hand clang, clang-format, gcc," \
+			"libelf and zlib with headers, pkg-config, make, iproute2, capsh, bpftool"
+		exit 1
+	fi
+fi
+
+PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
+new_enough() {
+	has cargo || return 1
+	have=$(cargo --version | cut -d ' ' -f 2)
+	[ "$(printf '%s\n%s\n' "$RUST" "$have" | sort -V | head -n 1)" = "$RUST" ]
+}
+if ! new_enough; then
+	say "no cargo $RUST or newer: installing Rust with rustup"
+	if has rustup; then
+		rustup toolchain install stable --profile minimal -c rustfmt -c clippy
+		rustup default stable
+	else
+		curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs |
+			sh -s -- -y --profile minimal -c rustfmt -c clippy
+	fi
+fi

@@ -1,0 +1,43 @@
+#!/bin/sh
+# `make run IFACE=<veth>` as the README has it, in a network namespace of its
+# own, with a packet sent and Ctrl-C pressed.
+set -eu
+sudo=
+[ "$(id -u)" = 0 ] || sudo=sudo
+ns=xdplog-run-$$
+out=$(mktemp)
+clean_up() {
+	$sudo ip netns del "$ns" 2>/dev/null || true
+	rm -f "$out"
+}
+trap clean_up EXIT
+$sudo ip netns add "$ns"
+$sudo ip -n "$ns" link add run0 type veth peer name run1
+$sudo ip -n "$ns" link set run0 up
+$sudo ip -n "$ns" link set run1 up
+$sudo ip -n "$ns" addr add 192.0.2.1/24 dev run1
+
+# setsid: Ctrl-C goes to all of the group, as a terminal sends it.
+setsid $sudo ip netns exec "$ns" make run IFACE=run0 >"$out" &
+make=$!
+tries=0
+until $sudo ip -n "$ns" link show run0 | grep -q 'prog/xdp id'; do
+	tries=$((tries + 1))
+	[ "$tries" -lt 600 ] || { echo "make run does not attach" >&2; exit 1; }
+	sleep 0.1
+done
+# Nobody is at 192.0.2.9: the neighbour is given, so that a packet goes out.
+$sudo ip -n "$ns" neigh add 192.0.2.9 lladdr 02:00:00:00:00:09 dev run1
+$sudo ip netns exec "$ns" bash -c 'echo hello >/dev/udp/192.0.2.9/9'
+until grep -qx 'LOG: SRC 192.0.2.1, ACTION 2' "$out"; do
+	tries=$((tries + 1))
+	[ "$tries" -lt 600 ] || { echo "make run does not log" >&2; exit 1; }
+	sleep 0.1
+done
+$sudo kill -INT -- "-$make"
+wait "$make" || true
+if $sudo ip -n "$ns" link show run0 | grep -q 'prog/xdp id'; then
+	echo "the program is still attached" >&2
+	exit 1
+fi
+echo "make run: $(head -n 1 "$out")"
