@@ -11,7 +11,7 @@ unknown=$(awk '/^```sh$/ { on = 1; next } /^```/ { on = 0 } on && NF' README.md 
 		"make run" | "make run IFACE="* | "make test" | "make demo" | "make lint" | \
 			"make build" | "make install" | "make uninstall" | "make vmlinux") ;;
 		# tests/readme.rs runs every xdplog line of the README.
-		"sudo xdplog "* | "sudo ./target/release/xdplog "*) ;;
+		"sudo xdplog" | "sudo xdplog "* | "sudo ./target/release/xdplog "*) ;;
 		*) echo "$command" ;;
 		esac
 	done)

@@ -1,0 +1,93 @@
+//! BPF programs to run on frames, whoever loaded them.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use libbpf_rs::{ObjectBuilder, libbpf_sys};
+
+/// A program, by its descriptor.
+pub struct Program(OwnedFd);
+
+impl Program {
+    /// `return XDP_PASS`: what the harness itself costs.
+    pub fn empty() -> Program {
+        let insn = |code: u8, imm: i32| libbpf_sys::bpf_insn { code, imm, ..Default::default() };
+        let program = [insn(0xb7, 2), insn(0x95, 0)];
+        // SAFETY: the strings end in NUL, the program is as long as told.
+        let fd = unsafe {
+            libbpf_sys::bpf_prog_load(
+                libbpf_sys::BPF_PROG_TYPE_XDP,
+                c"empty".as_ptr(),
+                c"GPL".as_ptr(),
+                program.as_ptr(),
+                program.len() as _,
+                std::ptr::null_mut(),
+            )
+        };
+        Program::from_raw(fd)
+    }
+
+    /// The only program of a C file here, compiled now.
+    pub fn compile(source: &str) -> Program {
+        let dir = tempfile::tempdir().unwrap();
+        let object = dir.path().join("bench.o");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let clang = std::env::var("CLANG").unwrap_or_else(|_| "clang".into());
+        // libbpf's headers, as build.rs gives them to the real program.
+        let headers = dir.path().join("bpf");
+        std::fs::create_dir(&headers).unwrap();
+        for (name, text) in libbpf_sys::API_HEADERS {
+            std::fs::write(headers.join(name), text).unwrap();
+        }
+        let status = Command::new(clang)
+            .args(["-g", "-O2", "-target", "bpf", "-mcpu=v3", "-Wall", "-Werror", "-I"])
+            .arg(root.join("vmlinux").join(std::env::consts::ARCH))
+            .arg("-I")
+            .arg(dir.path())
+            .arg("-c")
+            .arg(root.join("benches/bpf").join(source))
+            .arg("-o")
+            .arg(&object)
+            .status()
+            .expect("clang is installed (`make deps`)");
+        assert!(status.success(), "compile {source}");
+        let object = ObjectBuilder::default().open_file(&object).unwrap().load().unwrap();
+        let program = object.progs().next().expect("a program");
+        Program(program.as_fd().try_clone_to_owned().unwrap())
+    }
+
+    /// A program that another process loaded.
+    pub fn by_id(id: u32) -> Program {
+        // SAFETY: a system call on a number.
+        Program::from_raw(unsafe { libbpf_sys::bpf_prog_get_fd_by_id(id) })
+    }
+
+    fn from_raw(fd: i32) -> Program {
+        assert!(fd >= 0, "{}", std::io::Error::from_raw_os_error(-fd));
+        // SAFETY: a new descriptor, nobody else's.
+        Program(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    /// Run on `frame` `repeat` times; the mean time of one.
+    pub fn run(&self, frame: &[u8], repeat: u32) -> Duration {
+        let mut opts = libbpf_sys::bpf_test_run_opts {
+            sz: size_of::<libbpf_sys::bpf_test_run_opts>() as _,
+            data_in: frame.as_ptr().cast(),
+            data_size_in: frame.len() as u32,
+            repeat: repeat as i32,
+            ..Default::default()
+        };
+        // SAFETY: the frame outlives the call and is as long as told.
+        let err = unsafe { libbpf_sys::bpf_prog_test_run_opts(self.0.as_raw_fd(), &mut opts) };
+        assert_eq!(err, 0, "{}", std::io::Error::from_raw_os_error(-err));
+        Duration::from_nanos(opts.duration.into())
+    }
+}
+
+impl AsFd for Program {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
