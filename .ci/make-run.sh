@@ -18,7 +18,7 @@ $sudo ip -n "$ns" link set run1 up
 $sudo ip -n "$ns" addr add 192.0.2.1/24 dev run1
 
 # setsid: Ctrl-C goes to all of the group, as a terminal sends it.
-setsid $sudo ip netns exec "$ns" make run IFACE=run0 >"$out" &
+setsid $sudo ip netns exec "$ns" make -s run IFACE=run0 >"$out" &
 make=$!
 tries=0
 until $sudo ip -n "$ns" link show run0 | grep -q 'prog/xdp id'; do
@@ -34,7 +34,7 @@ until grep -qx 'LOG: SRC 192.0.2.1, ACTION 2' "$out"; do
 	[ "$tries" -lt 600 ] || { echo "make run does not log" >&2; exit 1; }
 	sleep 0.1
 done
-$sudo kill -INT -- "-$make"
+$sudo kill -s INT -- "-$make"
 wait "$make" || true
 if $sudo ip -n "$ns" link show run0 | grep -q 'prog/xdp id'; then
 	echo "the program is still attached" >&2

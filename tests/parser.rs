@@ -394,11 +394,11 @@ fn table() -> Vec<(&'static str, Vec<u8>)> {
         }
     }
     // Ethernet padding behind a short packet, which no read may enter.
-    for (_, frame) in table.clone() {
+    for (name, frame) in table.clone() {
         if frame.len() < 200 {
             let mut padded = frame;
             padded.extend_from_slice(&[0xee; 24]);
-            table.push(("padded", padded));
+            table.push((name, padded));
         }
     }
     table
