@@ -1,11 +1,9 @@
 //! BPF programs to run on frames, whoever loaded them.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
-use libbpf_rs::{ObjectBuilder, libbpf_sys};
+use libbpf_rs::libbpf_sys;
 
 /// A program, by its descriptor.
 pub struct Program(OwnedFd);
@@ -29,31 +27,9 @@ impl Program {
         Program::from_raw(fd)
     }
 
-    /// The only program of a C file here, compiled now.
-    pub fn compile(source: &str) -> Program {
-        let dir = tempfile::tempdir().unwrap();
-        let object = dir.path().join("bench.o");
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let clang = std::env::var("CLANG").unwrap_or_else(|_| "clang".into());
-        // libbpf's headers, as build.rs gives them to the real program.
-        let headers = dir.path().join("bpf");
-        std::fs::create_dir(&headers).unwrap();
-        for (name, text) in libbpf_sys::API_HEADERS {
-            std::fs::write(headers.join(name), text).unwrap();
-        }
-        let status = Command::new(clang)
-            .args(["-g", "-O2", "-target", "bpf", "-mcpu=v3", "-Wall", "-Werror", "-I"])
-            .arg(root.join("vmlinux").join(std::env::consts::ARCH))
-            .arg("-I")
-            .arg(dir.path())
-            .arg("-c")
-            .arg(root.join("benches/bpf").join(source))
-            .arg("-o")
-            .arg(&object)
-            .status()
-            .expect("clang is installed (`make deps`)");
-        assert!(status.success(), "compile {source}");
-        let object = ObjectBuilder::default().open_file(&object).unwrap().load().unwrap();
+    /// The only program of a C file.
+    pub fn compile(source: &'static str) -> Program {
+        let object = crate::common::program::load(source, |_| ());
         let program = object.progs().next().expect("a program");
         Program(program.as_fd().try_clone_to_owned().unwrap())
     }

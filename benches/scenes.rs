@@ -56,7 +56,7 @@ fn null() -> Stdio {
 pub fn run() {
     let net = Net::new();
     let empty = Program::empty();
-    let parse = Program::compile("parse_only.bpf.c");
+    let parse = Program::compile("benches/bpf/parse_only.bpf.c");
     pin_to_one_cpu();
 
     let (mut a, mut b, mut c, mut file, mut share) = (vec![], vec![], vec![], vec![], vec![]);

@@ -20,7 +20,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use crate::cli::{Config, StatsFormat};
 use crate::format::Classic;
 use crate::ledger::Ledger;
-use crate::probe::{self, Attachment, Interface, Probe, Setup, advice, ring};
+use crate::mailbox::Mailbox;
+use crate::pressure::Pressure;
+use crate::probe::{Attachment, Interface, Probe, Setup, advice, ring};
 use crate::reader::{Ended, Reader, Work};
 use crate::report::Report;
 use crate::shutdown::{self, Shutdown};
@@ -47,11 +49,8 @@ enum Stop {
 /// What is left to write may take this long; stopping stays within a second.
 const GRACE: Duration = Duration::from_millis(600);
 
-/// How often interfaces are looked at.
+/// How often interfaces and counters are looked at.
 const LOOK: Duration = Duration::from_millis(250);
-
-/// Looks between two messages about losses.
-const LOOKS_PER_LOSS: u32 = 4;
 
 /// Run from start to end.
 pub fn run(config: &Config) -> Result<Outcome> {
@@ -69,21 +68,28 @@ pub fn run(config: &Config) -> Result<Outcome> {
         let _ = on_ctrl_c.send(Stop::Asked);
     })?;
 
-    let (probe, reader, ring_size) = open(config, &ifaces, &shutdown, stop_tx)?;
+    let mailbox = Arc::new(Mailbox::new()?);
+    let (probe, reader, ring_size) = open(config, &ifaces, &mailbox, &shutdown, stop_tx)?;
+    let mut pressure = Pressure::new(probe.overflow()?, mailbox);
     let reader = thread::Builder::new()
         .name("reader".into())
         .spawn(move || reader.run())
         .context("cannot start the reader's thread")?;
 
     // From here on the reader has to be stopped whatever happens.
-    let watched = watch(config, &ifaces, &probe, ring_size, stop);
-    // All detached; a packet that is still under way ends before quiesce does.
-    let quiet = probe::quiesce();
+    let watched = watch(config, &ifaces, &probe, &mut pressure, ring_size, stop);
+    // All detached; a packet that is still under way ends before this does.
+    let in_summary = pressure.finish();
     shutdown.begin(GRACE);
     let ended = reader.join().map_err(|_| anyhow!("the reader's thread died"))?;
-    let (stop, seconds) = watched?;
-    quiet?;
-    settle(config, &probe, ended?, stop, seconds)
+    let (stop, watched) = watched?;
+    settle(config, &probe, ended?, stop, Times { watched, in_summary: in_summary? })
+}
+
+/// How long something lasted.
+struct Times {
+    watched: Duration,
+    in_summary: Duration,
 }
 
 /// Load the program and open the rings: as large as wanted, or as the kernel
@@ -91,6 +97,7 @@ pub fn run(config: &Config) -> Result<Outcome> {
 fn open(
     config: &Config,
     ifaces: &[Interface],
+    mailbox: &Arc<Mailbox>,
     shutdown: &Arc<Shutdown>,
     stop: UnboundedSender<Stop>,
 ) -> Result<(Probe, Reader<Classic>, u64)> {
@@ -107,6 +114,7 @@ fn open(
             families: config.families,
             ifindexes: ifaces.iter().map(|iface| iface.index).collect(),
             ring_size,
+            overflow_sources: config.overflow_sources,
         })?;
         let output = Output::stdout().context("cannot use stdout")?;
         let stop = stop.clone();
@@ -114,11 +122,13 @@ fn open(
             format: Classic,
             sink: Sink::new(output, Arc::clone(shutdown)),
             limit: config.count,
+            mailbox: Arc::clone(mailbox),
+            shutdown: Arc::clone(shutdown),
             notify: Box::new(move || {
                 let _ = stop.send(Stop::Asked);
             }),
         };
-        match Reader::open(probe.events(), pages, probe.batches()?, Arc::clone(shutdown), work) {
+        match Reader::open(&probe, probe.batches()?, pages, work) {
             Ok(reader) => {
                 if let Some(err) = refused {
                     let wanted = wanted as u64 * page.get();
@@ -141,6 +151,7 @@ fn watch(
     config: &Config,
     ifaces: &[Interface],
     probe: &Probe,
+    pressure: &mut Pressure,
     ring_size: u64,
     mut stop: UnboundedReceiver<Stop>,
 ) -> Result<(Stop, Duration)> {
@@ -168,8 +179,6 @@ fn watch(
         tokio::pin!(time_up);
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut looks = 0u32;
-        let mut lost = Losses::default();
         let why = loop {
             tokio::select! {
                 Some(why) = stop.recv() => break why,
@@ -180,9 +189,8 @@ fn watch(
                     if attached.is_empty() {
                         break Stop::Deserted;
                     }
-                    looks = looks.wrapping_add(1);
-                    if looks.is_multiple_of(LOOKS_PER_LOSS) {
-                        lost.tell(probe)?;
+                    if let Some(said) = pressure.look(&probe.counters()?)? {
+                        eprintln!("xdplog: {said}");
                     }
                 }
             }
@@ -198,13 +206,14 @@ fn settle(
     probe: &Probe,
     ended: Ended,
     stop: Stop,
-    watched: Duration,
+    times: Times,
 ) -> Result<Outcome> {
+    let Times { watched, in_summary } = times;
     let ledger = Ledger::settle(&probe.counters()?, &ended.tally);
     let gone = matches!(ended.closed, Some(Closed::ByReader));
     // When the reader went away it has what it wanted: no words about it.
     if let Some(format) = config.stats.filter(|_| !gone || config.stats_explicit) {
-        let report = Report { names: &config.ifaces, ledger: &ledger, watched };
+        let report = Report { names: &config.ifaces, ledger: &ledger, watched, in_summary };
         match format {
             StatsFormat::Text => eprint!("{}", report.text()),
             StatsFormat::Json => eprintln!("{}", report.json()),
@@ -214,29 +223,12 @@ fn settle(
         eprintln!("xdplog: the counts do not agree: {broken}. Next: please report this");
     }
     if let Some(Closed::Failed(err)) = &ended.closed {
-        return Err(advice::output_failed(err, ended.tally.dropped.iter().sum()));
+        return Err(advice::output_failed(err, ended.tally.sink.dropped.iter().sum()));
     }
     if stop == Stop::Deserted {
         return Err(advice::deserted());
     }
     Ok(if ledger.broken.is_empty() { Outcome::Done } else { Outcome::Unbalanced })
-}
-
-/// Losses while they happen.
-#[derive(Default)]
-struct Losses {
-    told: u64,
-}
-
-impl Losses {
-    fn tell(&mut self, probe: &Probe) -> Result<()> {
-        let lost: u64 = probe.counters()?.iter().map(|slot| slot.lost).sum();
-        if lost > self.told {
-            eprintln!("xdplog: {}", advice::losing(lost - self.told, lost));
-            self.told = lost;
-        }
-        Ok(())
-    }
 }
 
 fn still_there(attachment: &Attachment) -> bool {

@@ -19,6 +19,9 @@ const EXIT_CODES: &str = "\
 Each packet is one line on stdout:
     LOG: SRC 192.168.1.205, ACTION 2
 where ACTION is the XDP verdict: 0 aborted, 1 drop, 2 pass, 3 tx, 4 redirect.
+Packets that find no room, as what reads the log does not keep up, are counted
+by source and come out as a line for each, at least once a second:
+    LOG: SRC 10.0.0.7, ACTION 2, COUNT 48213
 Messages and the summary go to stderr.
 
 Exit status: 0 stopped as asked (also when the reader of stdout went away);
@@ -85,6 +88,12 @@ struct Args {
     #[arg(long, value_name = "SIZE")]
     buffer_size: Option<ByteSize>,
 
+    /// Sources that are told apart while packets find no room in the ring; the
+    /// rest is one line for each verdict
+    #[arg(long, value_name = "N", default_value_t = 65_536,
+          value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    overflow_sources: u32,
+
     /// No start line and no summary; warnings, losses and errors remain, and a
     /// summary asked for with --stats-format
     #[arg(short, long)]
@@ -116,6 +125,8 @@ pub struct Config {
     pub mode: Mode,
     /// Ring size per CPU in bytes; `None` is the default size.
     pub buffer_size: Option<u64>,
+    /// Sources told apart while packets find no room.
+    pub overflow_sources: u32,
     /// Print the start line.
     pub announce: bool,
     /// Print the summary in this form; `None` prints none.
@@ -181,6 +192,7 @@ impl Config {
             duration: args.duration,
             mode: args.mode,
             buffer_size: args.buffer_size.map(|size| size.as_u64()),
+            overflow_sources: args.overflow_sources,
             announce: !args.quiet,
             stats: match (args.stats_format, args.quiet) {
                 (None, true) => None,

@@ -6,25 +6,25 @@
 use std::ops::AddAssign;
 
 use crate::bpf::{Counters, MAX_SLOTS};
-use crate::sink::PerSlot;
+use crate::sink::{Counts, PerSlot};
 
-/// What the reader counted, by interface slot.
+/// What the reader counted, in packets by interface slot.
 #[derive(Clone, Debug)]
 pub struct Tally {
     /// Records read from rings and batches.
     pub read: PerSlot,
-    /// Of those, read after `--count` was reached.
+    /// Packets in the summaries read.
+    pub drained: PerSlot,
+    /// Packets of both that came after `--count` was reached.
     pub beyond: PerSlot,
-    /// Of those, written whole.
-    pub written: PerSlot,
-    /// Of those, not written: the output took no more.
-    pub dropped: PerSlot,
+    /// What became of all others.
+    pub sink: Counts,
 }
 
 impl Default for Tally {
     fn default() -> Self {
         let none = [0; MAX_SLOTS];
-        Tally { read: none, beyond: none, written: none, dropped: none }
+        Tally { read: none, drained: none, beyond: none, sink: Counts::default() }
     }
 }
 
@@ -35,11 +35,13 @@ pub struct Fates {
     pub seen: u64,
     /// Packets that became a line.
     pub logged: u64,
+    /// Packets that found no room and are in the count of a summary line.
+    pub summarised: u64,
     /// Frames without a usable IP header.
     pub not_ip: u64,
     /// Packets of the other family, or beyond `--count`.
     pub unselected: u64,
-    /// Packets that found no room in ring, batch or output.
+    /// Packets whose line could not be written.
     pub lost: u64,
 }
 
@@ -47,6 +49,7 @@ impl AddAssign for Fates {
     fn add_assign(&mut self, other: Fates) {
         self.seen += other.seen;
         self.logged += other.logged;
+        self.summarised += other.summarised;
         self.not_ip += other.not_ip;
         self.unselected += other.unselected;
         self.lost += other.lost;
@@ -68,30 +71,33 @@ impl Ledger {
         let mut ledger = Ledger { slots: Vec::new(), broken: Vec::new() };
         for (slot, k) in kernel.iter().enumerate() {
             let of = |counts: &PerSlot| counts.get(slot).copied().unwrap_or(0);
-            let (read, beyond) = (of(&tally.read), of(&tally.beyond));
-            let (written, dropped) = (of(&tally.written), of(&tally.dropped));
+            let (read, drained, beyond) = (of(&tally.read), of(&tally.drained), of(&tally.beyond));
+            let Counts { written, summarised, dropped } = &tally.sink;
+            let (written, summarised, dropped) = (of(written), of(summarised), of(dropped));
             let mut must_equal = |what: &str, left: u64, right: u64| {
                 if left != right {
                     ledger.broken.push(format!("interface {slot}: {what}: {left} is not {right}"));
                 }
             };
             must_equal(
-                "seen = not_ip + unselected + lost + recorded",
+                "seen = not_ip + unselected + recorded + overflowed",
                 k.seen,
-                k.not_ip + k.unselected + k.lost + k.logged,
+                k.not_ip + k.unselected + k.logged + k.summarised,
             );
             must_equal("recorded = read", k.logged, read);
+            must_equal("overflowed = drained", k.summarised, drained);
             must_equal(
-                "read = written + dropped + beyond the count",
-                read,
-                written + dropped + beyond,
+                "read + drained = written + summarised + beyond the count + dropped",
+                read + drained,
+                written + summarised + beyond + dropped,
             );
             ledger.slots.push(Fates {
                 seen: k.seen,
                 logged: written,
+                summarised,
                 not_ip: k.not_ip,
                 unselected: k.unselected + beyond,
-                lost: k.lost + dropped,
+                lost: dropped,
             });
         }
         ledger
@@ -112,13 +118,21 @@ mod tests {
     use super::*;
 
     fn example() -> (Vec<Counters>, Tally) {
-        let kernel =
-            Counters { seen: 100, bytes: 6400, not_ip: 3, unselected: 7, lost: 20, logged: 70 };
+        let kernel = Counters {
+            seen: 100,
+            bytes: 6400,
+            not_ip: 3,
+            unselected: 7,
+            summarised: 20,
+            logged: 70,
+        };
         let mut tally = Tally::default();
         tally.read[0] = 70;
+        tally.drained[0] = 20;
         tally.beyond[0] = 5;
-        tally.written[0] = 61;
-        tally.dropped[0] = 4;
+        tally.sink.written[0] = 63;
+        tally.sink.summarised[0] = 14;
+        tally.sink.dropped[0] = 8;
         (vec![kernel], tally)
     }
 
@@ -128,8 +142,13 @@ mod tests {
         let ledger = Ledger::settle(&kernel, &tally);
         assert_eq!(ledger.broken, [""; 0]);
         let fates = ledger.total();
-        assert_eq!(fates, Fates { seen: 100, logged: 61, not_ip: 3, unselected: 12, lost: 24 });
-        assert_eq!(fates.seen, fates.logged + fates.not_ip + fates.unselected + fates.lost);
+        let want =
+            Fates { seen: 100, logged: 63, summarised: 14, not_ip: 3, unselected: 12, lost: 8 };
+        assert_eq!(fates, want);
+        assert_eq!(
+            fates.seen,
+            fates.logged + fates.summarised + fates.not_ip + fates.unselected + fates.lost
+        );
     }
 
     #[test]
@@ -138,8 +157,11 @@ mod tests {
         for change in [
             |k: &mut Counters, _: &mut Tally| k.seen += 1,
             |k: &mut Counters, _: &mut Tally| k.logged -= 1,
+            |k: &mut Counters, _: &mut Tally| k.summarised -= 1,
             |_: &mut Counters, t: &mut Tally| t.read[0] -= 1,
-            |_: &mut Counters, t: &mut Tally| t.written[0] += 1,
+            |_: &mut Counters, t: &mut Tally| t.drained[0] += 1,
+            |_: &mut Counters, t: &mut Tally| t.sink.written[0] += 1,
+            |_: &mut Counters, t: &mut Tally| t.sink.summarised[0] -= 1,
         ] {
             let (mut kernel, mut tally) = (kernel.clone(), tally.clone());
             change(&mut kernel[0], &mut tally);

@@ -5,8 +5,8 @@
 //! ```text
 //!           kernel, per CPU, no locks                  user space
 //! packet -> parse -> account -> batch --perf ring--> reader -> format -> sink
-//!                       |         |                    |                  stdout
-//!                       |         +- no room: counted  |
+//!                       |         |                    ^                  stdout
+//!                       |         +- no room: counted by source, summarised
 //!                       +- counters ----------------> ledger -> report    stderr
 //!                              control (tokio): signals, time, interfaces
 //! ```
@@ -21,6 +21,8 @@ pub mod bpf;
 pub mod cli;
 pub mod format;
 pub mod ledger;
+pub mod mailbox;
+pub mod pressure;
 pub mod probe;
 pub mod reader;
 pub mod report;

@@ -5,19 +5,20 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use libbpf_rs::{MapCore, PerfBuffer, PerfBufferBuilder};
+use libbpf_rs::{PerfBuffer, PerfBufferBuilder};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
-use crate::bpf::{BATCH_AGE_NS, Record, batch_records};
+use crate::bpf::{BATCH_AGE_NS, Record, Summary, batch_records};
 use crate::format::Format;
 use crate::ledger::Tally;
-use crate::probe::{self, Batches};
+use crate::mailbox::Mailbox;
+use crate::probe::{self, Batches, Probe};
 use crate::shutdown::Shutdown;
 use crate::sink::{Closed, Sink};
 
@@ -67,6 +68,27 @@ impl<F: Format> State<F> {
             self.tally.read[record.slot()] += 1;
             self.tally.beyond[record.slot()] += 1;
         }
+        self.tell_limit();
+    }
+
+    /// Take in summaries, each of which is a line, too.
+    fn take_summaries(&mut self, summaries: &[Summary]) {
+        for summary in summaries {
+            let &Summary { slot, count, .. } = summary;
+            self.tally.drained[slot] += count;
+            if self.left == 0 {
+                self.tally.beyond[slot] += count;
+                continue;
+            }
+            self.left -= 1;
+            let format = &self.format;
+            self.sink
+                .push_summary(slot, count, F::MAX_SUMMARY_LEN, |out| format.summary(summary, out));
+        }
+        self.tell_limit();
+    }
+
+    fn tell_limit(&mut self) {
         if self.left == 0 && !self.told_limit {
             self.told_limit = true;
             (self.notify)();
@@ -80,8 +102,12 @@ pub struct Work<F> {
     pub format: F,
     /// Takes the bytes.
     pub sink: Sink,
-    /// Records to take; the rest counts as beyond.
+    /// Records and summaries to take; the rest counts as beyond.
     pub limit: Option<u64>,
+    /// Where summaries come from.
+    pub mailbox: Arc<Mailbox>,
+    /// When to stop.
+    pub shutdown: Arc<Shutdown>,
     /// Called from the reader's thread, once or more often, when no more is to
     /// be taken: the limit is reached, or the sink is closed. Must not block.
     pub notify: Box<dyn Fn() + Send>,
@@ -90,8 +116,12 @@ pub struct Work<F> {
 /// Reads all rings, on one thread.
 pub struct Reader<F> {
     rings: PerfBuffer<'static>,
+    /// Events that let full batches into the rings without waking; in use for
+    /// as long as they are open.
+    _quiet: Vec<OwnedFd>,
     state: Arc<Mutex<State<F>>>,
     batches: Batches,
+    mailbox: Arc<Mailbox>,
     shutdown: Arc<Shutdown>,
     due: Vec<Option<Instant>>,
 }
@@ -104,13 +134,12 @@ fn lock<F>(state: &Mutex<State<F>>) -> MutexGuard<'_, State<F>> {
 impl<F: Format + Send + 'static> Reader<F> {
     /// Open a ring of `pages` pages, a power of two, on every CPU.
     pub fn open(
-        events: &impl MapCore,
-        pages: usize,
+        probe: &Probe,
         batches: Batches,
-        shutdown: Arc<Shutdown>,
+        pages: usize,
         work: Work<F>,
     ) -> Result<Reader<F>, io::Error> {
-        let Work { format, sink, limit, notify } = work;
+        let Work { format, sink, limit, mailbox, shutdown, notify } = work;
         let state = Arc::new(Mutex::new(State {
             format,
             sink,
@@ -121,7 +150,7 @@ impl<F: Format + Send + 'static> Reader<F> {
             active: Vec::with_capacity(batches.cpus() as usize),
         }));
         let shared = Arc::clone(&state);
-        let rings = PerfBufferBuilder::new(events)
+        let rings = PerfBufferBuilder::new(probe.events())
             .pages(pages)
             .sample_cb(move |cpu, data| {
                 let mut state = lock(&shared);
@@ -134,30 +163,41 @@ impl<F: Format + Send + 'static> Reader<F> {
             .build()
             .map_err(|err| probe::os_error(&err))?;
         let due = vec![None; batches.cpus() as usize];
-        Ok(Reader { rings, state, batches, shutdown, due })
+        let _quiet = probe.hush(&rings);
+        Ok(Reader { rings, _quiet, state, batches, mailbox, shutdown, due })
     }
 
     /// Read until shutdown begins, then all that is left, and finish the sink.
     pub fn run(mut self) -> Result<Ended> {
         while self.shutdown.deadline().is_none() {
             self.wait()?;
-            self.rings.consume().context("cannot read the rings")?;
-            let mut state = lock(&self.state);
-            state.sink.flush();
-            if state.sink.is_closed() {
-                // Told once or often, it means the same.
-                (state.notify)();
+            self.consume()?;
+            if self.flush_batches() {
+                // A batch that filled up meanwhile went out without waking
+                // anyone: look once more before going to sleep.
+                self.consume()?;
             }
-            let now = Instant::now();
-            for cpu in state.active.drain(..) {
-                if let Some(due) = self.due.get_mut(cpu as usize) {
-                    *due = Some(now + FLUSH_AFTER);
-                }
-            }
-            drop(state);
-            self.flush_batches(now);
         }
         self.drain()
+    }
+
+    /// Take what is in the rings and the mailbox now, and write it.
+    fn consume(&mut self) -> Result<()> {
+        self.rings.consume().context("cannot read the rings")?;
+        let mut state = lock(&self.state);
+        state.take_summaries(&self.mailbox.take());
+        state.sink.flush();
+        if state.sink.is_closed() {
+            // Told once or often, it means the same.
+            (state.notify)();
+        }
+        let due = Instant::now() + FLUSH_AFTER;
+        for cpu in state.active.drain(..) {
+            if let Some(at) = self.due.get_mut(cpu as usize) {
+                *at = Some(due);
+            }
+        }
+        Ok(())
     }
 
     /// Wait for samples, for a batch to grow old, for shutdown, or for the
@@ -172,13 +212,14 @@ impl<F: Format + Send + 'static> Reader<F> {
         let mut fds = vec![
             PollFd::new(rings.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.shutdown.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.mailbox.as_fd(), PollFlags::POLLIN),
         ];
         fds.extend(hangup.map(|fd| PollFd::new(fd, PollFlags::empty())));
         match ppoll(&mut fds, timeout, None) {
             Ok(_) | Err(nix::Error::EINTR) => {}
             Err(err) => return Err(err).context("cannot wait for packets"),
         }
-        let hung_up = fds.get(2).and_then(PollFd::any).unwrap_or(false);
+        let hung_up = fds.get(3).and_then(PollFd::any).unwrap_or(false);
         drop(fds);
         drop(state);
         if hung_up {
@@ -187,31 +228,36 @@ impl<F: Format + Send + 'static> Reader<F> {
         Ok(())
     }
 
-    /// Flush the batches that are due.
-    fn flush_batches(&mut self, now: Instant) {
-        for (cpu, due) in self.due.iter_mut().enumerate() {
-            if due.is_some_and(|due| due <= now) {
+    /// Flush the batches that are due; whether there were any.
+    fn flush_batches(&mut self) -> bool {
+        let now = Instant::now();
+        let mut any = false;
+        for (cpu, at) in self.due.iter_mut().enumerate() {
+            if at.is_some_and(|at| at <= now) {
+                any = true;
                 // A flush that emits brings a sample, and that a new due time.
-                *due = (!self.batches.flush(cpu as u32)).then_some(now + FLUSH_RETRY);
+                *at = (!self.batches.flush(cpu as u32)).then_some(now + FLUSH_RETRY);
             }
         }
+        any
     }
 
     /// No program runs any more: take what is left in the rings, then what is
-    /// left in the batches, which is newer.
+    /// left in the batches, which is newer, and what was counted instead.
     fn drain(self) -> Result<Ended> {
         self.rings.consume().context("cannot read the rings")?;
         for cpu in 0..self.batches.cpus() {
             let batch = self.batches.read(cpu)?;
             lock(&self.state).take(&batch_records(&batch));
         }
+        lock(&self.state).take_summaries(&self.mailbox.take());
         // The callback's share of the state goes with the rings.
         drop(self.rings);
         let state = Arc::into_inner(self.state).context("the rings are still in use")?;
         let State { sink, mut tally, .. } =
             state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let closed;
-        (tally.written, tally.dropped, closed) = sink.finish();
+        (tally.sink, closed) = sink.finish();
         Ok(Ended { tally, closed })
     }
 }

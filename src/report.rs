@@ -20,6 +20,8 @@ pub struct Report<'a> {
     pub ledger: &'a Ledger,
     /// How long the interfaces were watched.
     pub watched: Duration,
+    /// How long of that packets found no room, and were summarised.
+    pub in_summary: Duration,
 }
 
 /// The keys of the JSON summary, in their order. Part of the interface.
@@ -27,6 +29,7 @@ pub struct Report<'a> {
 struct Row {
     seen: u64,
     logged: u64,
+    summarised: u64,
     not_ip: u64,
     unselected: u64,
     lost: u64,
@@ -37,6 +40,7 @@ struct Row {
 struct Summary<'a> {
     #[serde(flatten)]
     total: Row,
+    summary_seconds: f64,
     #[serde(serialize_with = "in_order")]
     interfaces: Vec<(&'a str, Row)>,
 }
@@ -47,6 +51,11 @@ fn in_order<S: serde::Serializer>(rows: &[(&str, Row)], to: S) -> Result<S::Ok, 
         map.serialize_entry(name, row)?;
     }
     map.end()
+}
+
+/// To the microsecond.
+fn seconds(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1e6
 }
 
 impl Report<'_> {
@@ -65,6 +74,7 @@ impl Report<'_> {
     pub fn json(&self) -> String {
         let summary = Summary {
             total: self.row(self.ledger.total()),
+            summary_seconds: seconds(self.in_summary),
             interfaces: self.rows().map(|(name, fates)| (name, self.row(fates))).collect(),
         };
         // Cannot fail: the keys are strings and nothing in it can refuse.
@@ -72,10 +82,9 @@ impl Report<'_> {
     }
 
     fn row(&self, fates: Fates) -> Row {
-        let Fates { seen, logged, not_ip, unselected, lost } = fates;
-        // To the microsecond.
-        let seconds = self.watched.as_micros() as f64 / 1e6;
-        Row { seen, logged, not_ip, unselected, lost, seconds }
+        let Fates { seen, logged, summarised, not_ip, unselected, lost } = fates;
+        let seconds = seconds(self.watched);
+        Row { seen, logged, summarised, not_ip, unselected, lost, seconds }
     }
 
     /// A line for each interface, and one for all where there are several.
@@ -86,8 +95,8 @@ impl Report<'_> {
             // Writing to a String cannot fail.
             let _ = writeln!(
                 text,
-                "xdplog: {name}: {} seen = {} logged + {} not IP + {} unselected + {} lost, in {seconds:.1} s",
-                f.seen, f.logged, f.not_ip, f.unselected, f.lost
+                "xdplog: {name}: {} seen = {} logged + {} summarised + {} not IP + {} unselected + {} lost, in {seconds:.1} s",
+                f.seen, f.logged, f.summarised, f.not_ip, f.unselected, f.lost
             );
         };
         let mut count = 0;
@@ -97,6 +106,15 @@ impl Report<'_> {
         }
         if count > 1 {
             line("all", self.ledger.total());
+        }
+        let total = self.ledger.total();
+        if total.summarised > 0 {
+            let _ = writeln!(
+                text,
+                "xdplog: in summary for {:.1} s: {:.2} % of all packets",
+                self.in_summary.as_secs_f64(),
+                total.summarised as f64 / total.seen as f64 * 100.0
+            );
         }
         text
     }
@@ -109,10 +127,13 @@ mod tests {
     fn with_report<R>(slots: Vec<Fates>, test: impl FnOnce(Report<'_>) -> R) -> R {
         let ledger = Ledger { slots, broken: Vec::new() };
         let names = ["veth1".to_string(), "eth0".to_string()];
-        test(Report { names: &names, ledger: &ledger, watched: Duration::from_millis(2500) })
+        let watched = Duration::from_millis(2500);
+        let in_summary = Duration::from_millis(250);
+        test(Report { names: &names, ledger: &ledger, watched, in_summary })
     }
 
-    const ONE: Fates = Fates { seen: 10, logged: 4, not_ip: 3, unselected: 2, lost: 1 };
+    const ONE: Fates =
+        Fates { seen: 20, logged: 4, summarised: 10, not_ip: 3, unselected: 2, lost: 1 };
 
     #[test]
     fn json_keys_and_their_order() {
@@ -120,10 +141,12 @@ mod tests {
         assert_eq!(
             json,
             concat!(
-                r#"{"seen":10,"logged":4,"not_ip":3,"unselected":2,"lost":1,"seconds":2.5,"#,
-                r#""interfaces":{"#,
-                r#""veth1":{"seen":10,"logged":4,"not_ip":3,"unselected":2,"lost":1,"seconds":2.5},"#,
-                r#""eth0":{"seen":0,"logged":0,"not_ip":0,"unselected":0,"lost":0,"seconds":2.5}}}"#
+                r#"{"seen":20,"logged":4,"summarised":10,"not_ip":3,"unselected":2,"lost":1,"#,
+                r#""seconds":2.5,"summary_seconds":0.25,"interfaces":{"#,
+                r#""veth1":{"seen":20,"logged":4,"summarised":10,"not_ip":3,"unselected":2,"#,
+                r#""lost":1,"seconds":2.5},"#,
+                r#""eth0":{"seen":0,"logged":0,"summarised":0,"not_ip":0,"unselected":0,"#,
+                r#""lost":0,"seconds":2.5}}}"#
             )
         );
     }
@@ -133,15 +156,19 @@ mod tests {
         let text = with_report(vec![ONE, ONE, Fates::default()], |r| r.text());
         assert_eq!(
             text,
-            "xdplog: veth1: 10 seen = 4 logged + 3 not IP + 2 unselected + 1 lost, in 2.5 s\n\
-             xdplog: eth0: 10 seen = 4 logged + 3 not IP + 2 unselected + 1 lost, in 2.5 s\n\
-             xdplog: all: 20 seen = 8 logged + 6 not IP + 4 unselected + 2 lost, in 2.5 s\n"
+            "xdplog: veth1: 20 seen = 4 logged + 10 summarised + 3 not IP + 2 unselected + 1 lost, \
+             in 2.5 s\n\
+             xdplog: eth0: 20 seen = 4 logged + 10 summarised + 3 not IP + 2 unselected + 1 lost, \
+             in 2.5 s\n\
+             xdplog: all: 40 seen = 8 logged + 20 summarised + 6 not IP + 4 unselected + 2 lost, \
+             in 2.5 s\n\
+             xdplog: in summary for 0.2 s: 50.00 % of all packets\n"
         );
     }
 
     #[test]
     fn packets_of_a_moved_interface_are_not_hidden() {
         let text = with_report(vec![ONE, ONE, ONE], |r| r.text());
-        assert!(text.contains("(moved): 10 seen"), "{text}");
+        assert!(text.contains("(moved): 20 seen"), "{text}");
     }
 }

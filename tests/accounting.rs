@@ -1,44 +1,83 @@
-//! Every frame has exactly one fate, to the packet, under any load. The binary,
-//! black box; the witness is the interface's own counter.
+//! Every frame has exactly one fate, to the packet, under any load: it is
+//! logged, or counted by source. The binary, black box; the witnesses are the
+//! interface's own counter and the lines themselves.
 
 mod common;
 
 use std::net::Ipv4Addr;
+use std::process::ChildStdout;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use common::frames::{other, syn6, udp4};
-use common::live::flood;
+use common::live::{flood, flood_sources};
 use common::net::Net;
-use common::process::{Ended, Xdplog, assert_balanced, count};
+use common::process::{Ended, Logged, PATIENCE, Xdplog, assert_balanced, count};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 fn frame() -> Vec<u8> {
     udp4(Ipv4Addr::new(10, 1, 2, 3), 18)
 }
 
-/// The sums agree, with each other, with the lines, and with the interface.
-fn assert_exact(net: &Net, ended: &Ended) -> serde_json::Value {
-    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
-    let summary = ended.summary();
-    assert_balanced(&summary);
-    assert_eq!(count(&summary, "logged"), ended.lines().len() as u64);
-    assert_eq!(count(&summary, "seen"), net.received(0), "as many as the interface received");
-    summary
+/// A run whose stdout is read as it comes.
+struct Run<'a> {
+    net: &'a Net,
+    xdplog: Xdplog,
+    log: JoinHandle<Logged>,
+}
+
+impl Run<'_> {
+    fn start<'a>(net: &'a Net, args: &[&str]) -> Run<'a> {
+        Run::start_reading(net, args, Logged::read)
+    }
+
+    fn start_reading<'a>(
+        net: &'a Net,
+        args: &[&str],
+        read: impl FnOnce(ChildStdout) -> Logged + Send + 'static,
+    ) -> Run<'a> {
+        let args = [&["here0", "--stats-format", "json"], args].concat();
+        let mut xdplog = Xdplog::start(net, &args);
+        let stdout = xdplog.stdout();
+        Run { net, xdplog, log: std::thread::spawn(move || read(stdout)) }
+    }
+
+    /// Stop, and check that the sums agree: with each other, with the lines, and
+    /// with the interface.
+    fn stop(self) -> (Value, Logged) {
+        let net = self.net;
+        let (ended, log) = self.end(true);
+        let summary = ended.summary();
+        assert_eq!(count(&summary, "seen"), net.received(0), "as many as the interface received");
+        (summary, log)
+    }
+
+    fn end(self, interrupt: bool) -> (Ended, Logged) {
+        let ended = if interrupt { self.xdplog.stop() } else { self.xdplog.end() };
+        let log = self.log.join().unwrap();
+        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+        let summary = ended.summary();
+        assert_balanced(&summary);
+        assert_eq!(count(&summary, "logged"), log.lines, "{summary}");
+        assert_eq!(count(&summary, "summarised"), log.summarised, "{summary}");
+        (ended, log)
+    }
 }
 
 #[test]
 fn a_parked_reader_with_a_ring_of_one_page() {
     let net = Net::new();
-    let args = ["here0", "--buffer-size", "4096", "--stats-format", "json"];
-    let xdplog = Xdplog::start(&net, &args);
-    xdplog.signal(Signal::SIGSTOP);
+    let run = Run::start(&net, &["--buffer-size", "4096"]);
+    run.xdplog.signal(Signal::SIGSTOP);
     flood(&net, 0, &frame(), 50_000);
-    xdplog.signal(Signal::SIGCONT);
-    let summary = assert_exact(&net, &xdplog.stop());
+    run.xdplog.signal(Signal::SIGCONT);
+    let (summary, log) = run.stop();
     assert_eq!(count(&summary, "seen"), 50_000);
     // What fits: a page of records, and one batch of 31.
-    let logged = count(&summary, "logged");
-    assert!((31..=64 + 31).contains(&logged), "{summary}");
-    assert_eq!(count(&summary, "lost"), 50_000 - logged);
+    assert!((31..=64 + 31).contains(&log.lines), "{summary}");
+    assert_eq!(count(&summary, "lost"), 0);
+    assert_eq!(log.by_source["10.1.2.3"], 50_000, "nobody is forgotten");
 }
 
 #[test]
@@ -53,96 +92,193 @@ fn what_waits_in_a_batch_is_logged_without_another_packet() {
         if wait_for_flush {
             let lines = xdplog.lines();
             for n in 0..100 {
-                let line = lines.recv_timeout(common::process::PATIENCE);
-                assert!(line.is_ok(), "line {n} comes while xdplog runs");
+                assert!(lines.recv_timeout(PATIENCE).is_ok(), "line {n} comes while xdplog runs");
             }
         }
-        let ended = xdplog.stop();
-        assert_eq!(count(&ended.summary(), "logged"), net.received(0) - before);
-        assert_eq!(count(&ended.summary(), "lost"), 0);
+        let summary = xdplog.stop().summary();
+        assert_eq!(count(&summary, "logged"), net.received(0) - before);
     }
 }
 
 #[test]
 fn two_million_packets_by_live_frames() {
     let net = Net::new();
-    let xdplog = Xdplog::start(&net, &["here0", "--stats-format", "json"]);
-    let pid = xdplog.pid();
-    let reading = collect(xdplog, |xdplog| {
-        flood(&net, 0, &frame(), 1_000_000);
-        flood(&net, 0, &syn6("fd99::5".parse().unwrap()), 900_000);
-        flood(&net, 0, &other(0x88cc), 100_000);
-        xdplog.signal(Signal::SIGINT);
-    });
-    let summary = assert_exact(&net, &reading);
-    assert!(count(&summary, "seen") > 1_900_000, "the veth passed them on (pid {pid}): {summary}");
+    let run = Run::start(&net, &[]);
+    flood(&net, 0, &frame(), 1_000_000);
+    flood(&net, 0, &syn6("fd99::5".parse().unwrap()), 900_000);
+    flood(&net, 0, &other(0x88cc), 100_000);
+    let (summary, log) = run.stop();
+    assert!(count(&summary, "seen") > 1_900_000, "the veth passed them on: {summary}");
     assert!(count(&summary, "not_ip") > 0);
+    let ip = count(&summary, "seen") - count(&summary, "not_ip");
+    assert_eq!(log.by_source["10.1.2.3"] + log.by_source["fd99::5"], ip);
 }
 
 #[test]
 fn two_cpus_at_once() {
     let net = Net::new();
-    let xdplog = Xdplog::start(&net, &["here0", "--stats-format", "json", "-4"]);
-    let ended = collect(xdplog, |xdplog| {
-        std::thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| flood(&net, 0, &frame(), 300_000));
-                scope.spawn(|| flood(&net, 0, &syn6("fd99::5".parse().unwrap()), 100_000));
-            }
-        });
-        xdplog.signal(Signal::SIGINT);
+    let run = Run::start(&net, &["-4"]);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| flood(&net, 0, &frame(), 300_000));
+            scope.spawn(|| flood(&net, 0, &syn6("fd99::5".parse().unwrap()), 100_000));
+        }
     });
-    let summary = assert_exact(&net, &ended);
+    let (summary, log) = run.stop();
     assert!(count(&summary, "unselected") > 0);
+    assert_eq!(log.by_source.len(), 1);
 }
 
 #[test]
 fn ctrl_c_in_the_middle_of_a_flood() {
     let net = Net::new();
-    let xdplog = Xdplog::start(&net, &["here0", "--stats-format", "json"]);
-    let ended = std::thread::scope(|scope| {
-        let flooding = scope.spawn(|| flood(&net, 0, &frame(), 1_000_000));
+    let run = Run::start(&net, &["--buffer-size", "64KiB"]);
+    let (ended, _) = std::thread::scope(|scope| {
+        let flooding = scope.spawn(|| flood(&net, 0, &frame(), 2_000_000));
         // In the middle: some have come, most have not.
         while net.received(0) < 50_000 {
             std::thread::yield_now();
         }
-        let ended = xdplog.stop();
+        let ended = run.end(true);
         flooding.join().unwrap();
         ended
     });
-    assert_eq!(ended.code(), Some(0));
-    let summary = ended.summary();
-    assert_balanced(&summary);
-    assert_eq!(count(&summary, "logged"), ended.lines().len() as u64);
-    assert!(count(&summary, "seen") <= net.received(0));
+    assert!(count(&ended.summary(), "seen") <= net.received(0));
 }
 
 #[test]
-fn losses_are_told_while_they_happen() {
+fn a_reader_of_stdout_that_is_stopped_during_five_million_packets() {
     let net = Net::new();
-    let (_reader, writer) = common::process::unread_pipe();
-    let args = ["here0", "--buffer-size", "4096", "--stats-format", "json", "--duration", "3s"];
-    let xdplog = Xdplog::start_to(&net, &args, writer);
-    flood(&net, 0, &frame(), 200_000);
-    let ended = xdplog.end();
-    let told: Vec<&str> =
-        ended.stderr.lines().filter(|line| line.contains("packets lost")).collect();
-    assert!((1..=3).contains(&told.len()), "at most once a second: {told:?}");
-    assert_balanced(&ended.summary());
-    assert!(count(&ended.summary(), "lost") > 100_000);
+    // What reads the log is a process of its own, which can be stopped.
+    let mut cat = std::process::Command::new("cat")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdout = cat.stdout.take().unwrap();
+    let log = std::thread::spawn(move || Logged::read(stdout));
+    let xdplog = Xdplog::start_to(
+        &net,
+        &["here0", "--stats-format", "json", "--buffer-size", "1MiB"],
+        cat.stdin.take().unwrap().into(),
+    );
+    let cat_pid = nix::unistd::Pid::from_raw(cat.id() as i32);
+    nix::sys::signal::kill(cat_pid, Signal::SIGSTOP).unwrap();
+    flood(&net, 0, &frame(), 5_000_000);
+    nix::sys::signal::kill(cat_pid, Signal::SIGCONT).unwrap();
+    // The summary comes as soon as there is room, and then the log goes on.
+    let mark = udp4(Ipv4Addr::new(10, 9, 9, 9), 18);
+    net.tap_there(0).send(&mark);
+    let summary = xdplog.stop().summary();
+    cat.wait().unwrap();
+    let log = log.join().unwrap();
+    assert_balanced(&summary);
+    assert_eq!(count(&summary, "seen"), net.received(0));
+    assert_eq!(
+        (count(&summary, "logged"), count(&summary, "summarised")),
+        (log.lines, log.summarised)
+    );
+    assert_eq!(count(&summary, "lost"), 0, "{summary}");
+    assert!(log.summarised > 1_000_000, "{summary}");
+    assert_eq!(log.by_source["10.1.2.3"] + log.by_source["10.9.9.9"], count(&summary, "seen"));
 }
 
-/// Read stdout while `traffic` runs.
-fn collect(xdplog: Xdplog, traffic: impl FnOnce(&Xdplog)) -> Ended {
-    let mut xdplog = xdplog;
-    let mut stdout = xdplog.stdout();
-    let reading = std::thread::spawn(move || {
-        let mut text = String::new();
-        std::io::Read::read_to_string(&mut stdout, &mut text).unwrap();
-        text
-    });
-    traffic(&xdplog);
-    let mut ended = xdplog.end();
-    ended.stdout = reading.join().unwrap();
-    ended
+#[test]
+fn a_million_sources() {
+    let net = Net::new();
+    let run = Run::start(&net, &["--buffer-size", "4096"]);
+    run.xdplog.signal(Signal::SIGSTOP);
+    flood_sources(&net, 0, 1_000_000, 1_000_000);
+    run.xdplog.signal(Signal::SIGCONT);
+    let (summary, log) = run.stop();
+    let seen = count(&summary, "seen");
+    assert_eq!(log.by_source.values().sum::<u64>(), seen);
+    // Each packet has a source of its own: as many are told apart as the table
+    // holds, the rest is one line.
+    assert_eq!(log.summaries, 65_536 + 1);
+    assert_eq!(log.by_source["other"], seen - log.lines - 65_536);
+}
+
+#[test]
+fn more_sources_than_the_table_was_given() {
+    let net = Net::new();
+    let run = Run::start(&net, &["--buffer-size", "4096", "--overflow-sources", "10"]);
+    run.xdplog.signal(Signal::SIGSTOP);
+    flood_sources(&net, 0, 1000, 50_000);
+    run.xdplog.signal(Signal::SIGCONT);
+    let (summary, log) = run.stop();
+    assert_eq!(log.summaries, 10 + 1, "{summary}");
+    assert_eq!(log.by_source.values().sum::<u64>(), count(&summary, "seen"));
+}
+
+#[test]
+fn xdplog_stopped_for_three_seconds_and_continued() {
+    let net = Net::new();
+    let run = Run::start(&net, &["--buffer-size", "256KiB"]);
+    run.xdplog.signal(Signal::SIGSTOP);
+    for _ in 0..3 {
+        flood_sources(&net, 0, 100, 300_000);
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    run.xdplog.signal(Signal::SIGCONT);
+    flood_sources(&net, 0, 100, 300_000);
+    let (summary, log) = run.stop();
+    assert!(log.summarised > 500_000, "{summary}");
+    assert_eq!(log.by_source.len(), 100, "each of the sources");
+}
+
+#[test]
+fn a_slow_output_and_what_is_said_about_it() {
+    let net = Net::new();
+    // Some 2 MB a second: far less than the flood makes.
+    let slowly = |mut stdout: ChildStdout| {
+        let mut text = Vec::new();
+        let mut chunk = vec![0; 20_000];
+        loop {
+            let n = std::io::Read::read(&mut stdout, &mut chunk).unwrap();
+            if n == 0 {
+                return Logged::read(&text[..]);
+            }
+            text.extend_from_slice(&chunk[..n]);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    let run = Run::start_reading(&net, &["--buffer-size", "64KiB", "--duration", "4s"], slowly);
+    for _ in 0..6 {
+        flood_sources(&net, 0, 50, 200_000);
+    }
+    let (ended, log) = run.end(false);
+    let summary = ended.summary();
+    assert!(log.summarised > 100_000, "{summary}");
+    assert!(summary["summary_seconds"].as_f64().unwrap() > 0.0);
+    let told: Vec<&str> =
+        ended.stderr.lines().filter(|line| line.contains("in summary for")).collect();
+    assert!((1..=4).contains(&told.len()), "at most once a second: {told:?}");
+    assert!(told[0].contains('%'), "{told:?}");
+}
+
+#[test]
+fn summaries_come_while_the_flood_goes_on_and_count_as_lines() {
+    let net = Net::new();
+    // Nobody reads until the ring has run over; then -c ends it.
+    let mut xdplog = Xdplog::start(
+        &net,
+        &["here0", "--stats-format", "json", "--buffer-size", "4096", "-c", "200"],
+    );
+    xdplog.signal(Signal::SIGSTOP);
+    flood_sources(&net, 0, 500, 20_000);
+    xdplog.signal(Signal::SIGCONT);
+    let stdout = xdplog.stdout();
+    let log = std::thread::spawn(move || Logged::read(stdout));
+    let ended = xdplog.end();
+    let log = log.join().unwrap();
+    let summary = ended.summary();
+    assert_eq!(log.lines + log.summaries, 200, "exactly as many lines");
+    assert!(log.summaries > 0);
+    assert_balanced(&summary);
+    assert_eq!(
+        (count(&summary, "logged"), count(&summary, "summarised")),
+        (log.lines, log.summarised)
+    );
+    assert_eq!(count(&summary, "unselected"), 20_000 - log.lines - log.summarised);
 }

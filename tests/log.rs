@@ -30,7 +30,7 @@ fn a_packet_of_a_real_socket_is_a_line() {
     let ended = xdplog.stop();
     assert_eq!(ended.code(), Some(0));
     assert!(ended.stderr.contains("logging here0 (native)"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("here0: 1 seen = 1 logged + 0 not IP"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("here0: 1 seen = 1 logged + 0 summarised"), "{}", ended.stderr);
 }
 
 #[test]

@@ -43,6 +43,7 @@ impl Bench {
             families: FAMILY_IPV4 | FAMILY_IPV6,
             ifindexes: ifindexes.to_vec(),
             ring_size: 1 << 20,
+            overflow_sources: 16,
         };
         let probe = Probe::load(&setup).unwrap();
         let records = Rc::new(RefCell::new(VecDeque::new()));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
 /*
- * From record to ring: append to this CPU's batch, emit the batch, count what
- * finds no room. Nothing here knows of verdicts.
+ * From record to ring: append to this CPU's batch, emit the batch. Nothing here
+ * knows of verdicts, or of what becomes of a packet that finds no room.
  */
 #ifndef XDPLOG_BATCH_H
 #define XDPLOG_BATCH_H
@@ -21,12 +21,22 @@ static __always_inline struct batch *batch_of_this_cpu(void)
 	return bpf_map_lookup_elem(&batches, &cpu);
 }
 
-/* Put size bytes at data into this CPU's ring. 0, or the error, counted. */
+/* Put size bytes at data into this CPU's ring, and wake its reader or not. 0,
+ * or the error, counted.
+ */
 static __always_inline long batch_output(void *ctx, struct batch *batch,
-					 struct record *data, __u64 size)
+					 struct record *data, __u64 size,
+					 bool wake)
 {
-	long err =
-	    bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU, data, size);
+	long err = -ENOENT;
+
+	if (!wake)
+		err = bpf_perf_event_output(ctx, &events_quiet,
+					    BPF_F_CURRENT_CPU, data, size);
+	/* User space may have found no quiet event for this CPU. */
+	if (err == -ENOENT)
+		err = bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU,
+					    data, size);
 
 	if (!err)
 		batch->emitted += size / sizeof(struct record);
@@ -41,16 +51,22 @@ static __always_inline long batch_output(void *ctx, struct batch *batch,
 
 /* Emit all that waits. If the ring refuses, the batch stays as it is and is
  * due again a little later, so that a full ring costs little.
+ *
+ * A full batch goes out quietly: one that was emitted before it, and for its
+ * age, woke the reader, which then looks again until a millisecond has passed
+ * without anything; and a ring that is half full wakes in any case.
  */
 static __always_inline void batch_emit(void *ctx, struct batch *batch,
 				       __u64 now)
 {
 	__u64 n = batch->n;
+	bool wake = n < knobs.batch_max;
 
 	/* Never more; the verifier does not know what wrote the map. */
 	if (n > BATCH_MAX)
 		return;
-	if (batch_output(ctx, batch, batch->rec, n * sizeof(struct record))) {
+	if (batch_output(ctx, batch, batch->rec, n * sizeof(struct record),
+			 wake)) {
 		batch->due_ns = now + BATCH_RETRY_NS;
 		return;
 	}
@@ -90,7 +106,7 @@ static __always_inline bool batch_commit(void *ctx, struct batch *batch,
 	__u32 n = batch->n;
 
 	if (nested)
-		return !batch_output(ctx, batch, rec, sizeof(*rec));
+		return !batch_output(ctx, batch, rec, sizeof(*rec), true);
 	if (n >= knobs.batch_max)
 		return false;
 	n++;

@@ -71,10 +71,37 @@ pub struct Counters {
     pub not_ip: u64,
     /// IP packets of a family that was not asked for.
     pub unselected: u64,
-    /// Packets that found no room.
-    pub lost: u64,
+    /// Packets that found no room, and were counted by source.
+    pub summarised: u64,
     /// Packets recorded for user space.
     pub logged: u64,
+}
+
+/// What packets that find no room are counted by: `struct overflow_key`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+struct OverflowKey {
+    addr: [u8; 16],
+    iface: u8,
+    verdict: u8,
+    flags: u8,
+    zero: u8,
+}
+
+/// Verdicts told apart where the table of sources is full.
+pub const OTHER_VERDICTS: usize = 8;
+
+/// Packets of one source, verdict and interface that found no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// `None` stands for all sources that the table had no room for.
+    pub source: Option<IpAddr>,
+    /// XDP's verdict.
+    pub verdict: u8,
+    /// The interface's slot, below [`MAX_SLOTS`].
+    pub slot: usize,
+    /// How many there were.
+    pub count: u64,
 }
 
 /// `struct batch` without its records, which follow it.
@@ -108,6 +135,9 @@ unsafe impl Plain for Counters {}
 // SAFETY: as for Record.
 #[allow(unsafe_code)]
 unsafe impl Plain for BatchHead {}
+// SAFETY: as for Record.
+#[allow(unsafe_code)]
+unsafe impl Plain for OverflowKey {}
 
 /// Stop the build if a field is not where `record.h` has it. The generated
 /// skeleton holds the C compiler's own layout, so a constant and a C type
@@ -125,7 +155,9 @@ same_layout!(Record, skel::types::record, 64,
     ts_lo 0 ts_hi 4 saddr 8 daddr 24 l4 40 verdict_len 44 rule 48 vlan 52
     rxq 58 iface 60 proto 61 tcp_flags 62 flags 63);
 same_layout!(Counters, skel::types::counters, 48,
-    seen 0 bytes 8 not_ip 16 unselected 24 lost 32 logged 40);
+    seen 0 bytes 8 not_ip 16 unselected 24 summarised 32 logged 40);
+same_layout!(OverflowKey, skel::types::overflow_key, 20,
+    addr 0 iface 16 verdict 17 flags 18 zero 19);
 same_layout!(BatchHead, skel::types::batch, 64,
     n 0 busy 4 due_ns 8 emitted 16 ring_full 24 no_ring 32 refused 40 reserved 48);
 const _: () = {
@@ -174,10 +206,7 @@ impl Record {
     }
 
     fn addr(&self, bytes: &[u8; 16]) -> IpAddr {
-        match bytes {
-            _ if self.is_ipv6() => Ipv6Addr::from(*bytes).into(),
-            &[a, b, c, d, ..] => Ipv4Addr::new(a, b, c, d).into(),
-        }
+        address(bytes, self.flags)
     }
 
     /// XDP's verdict, `enum xdp_action` of `linux/bpf.h`; 2 is `XDP_PASS`.
@@ -271,6 +300,28 @@ pub fn batch_records(value: &[u8]) -> Vec<Record> {
         .collect()
 }
 
+/// The address that these flags say the bytes hold.
+fn address(bytes: &[u8; 16], flags: u8) -> IpAddr {
+    match bytes {
+        _ if flags & REC_IPV6 != 0 => Ipv6Addr::from(*bytes).into(),
+        &[a, b, c, d, ..] => Ipv4Addr::new(a, b, c, d).into(),
+    }
+}
+
+impl Summary {
+    /// An entry of the table of sources; `None` if it is none.
+    pub fn from_entry(key: &[u8], count: &[u8]) -> Option<Summary> {
+        let mut k = OverflowKey::default();
+        plain::copy_from_bytes(&mut k, key).ok()?;
+        Some(Summary {
+            source: Some(address(&k.addr, k.flags)),
+            verdict: k.verdict,
+            slot: usize::from(k.iface).min(SLOT_MOVED),
+            count: u64::from_ne_bytes(count.try_into().ok()?),
+        })
+    }
+}
+
 impl BatchHead {
     /// The head of a batch as read from the map; `None` if it is no batch.
     pub fn from_bytes(value: &[u8]) -> Option<BatchHead> {
@@ -295,7 +346,7 @@ impl std::ops::AddAssign for Counters {
         self.bytes += other.bytes;
         self.not_ip += other.not_ip;
         self.unselected += other.unselected;
-        self.lost += other.lost;
+        self.summarised += other.summarised;
         self.logged += other.logged;
     }
 }

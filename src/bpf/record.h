@@ -84,15 +84,29 @@ struct batch {
 };
 
 /*
+ * Packets that find no room are counted by this: source, verdict, interface.
+ */
+struct overflow_key {
+	__u8 addr[16]; /*  0: as record.saddr */
+	__u8 iface;    /* 16: interface slot */
+	__u8 verdict;  /* 17: XDP verdict */
+	__u8 flags;    /* 18: REC_IPV6 or 0 */
+	__u8 zero;     /* 19: a key is compared as a whole */
+};
+
+/* Verdicts told apart where the table of sources is full. */
+#define OTHER_VERDICTS 8
+
+/*
  * Per CPU and interface. Every frame counts in seen and in exactly one of the
- * fates: seen = not_ip + unselected + lost + logged.
+ * fates: seen = not_ip + unselected + summarised + logged.
  */
 struct counters {
 	__u64 seen;	  /*  0: frames that reached the program */
 	__u64 bytes;	  /*  8: their lengths added up */
 	__u64 not_ip;	  /* 16: no usable IPv4 or IPv6 header */
 	__u64 unselected; /* 24: IP, but not of a family asked for */
-	__u64 lost;	  /* 32: neither batch nor ring had room */
+	__u64 summarised; /* 32: no room in batch and ring: counted by source */
 	__u64 logged;	  /* 40: recorded for user space */
 };
 
@@ -146,8 +160,15 @@ ASSERT_AT(counters, seen, 0);
 ASSERT_AT(counters, bytes, 8);
 ASSERT_AT(counters, not_ip, 16);
 ASSERT_AT(counters, unselected, 24);
-ASSERT_AT(counters, lost, 32);
+ASSERT_AT(counters, summarised, 32);
 ASSERT_AT(counters, logged, 40);
+
+ASSERT_SIZE(overflow_key, 20);
+ASSERT_AT(overflow_key, addr, 0);
+ASSERT_AT(overflow_key, iface, 16);
+ASSERT_AT(overflow_key, verdict, 17);
+ASSERT_AT(overflow_key, flags, 18);
+ASSERT_AT(overflow_key, zero, 19);
 
 ASSERT_SIZE(knobs, 16 + 4 * MAX_IFACES);
 ASSERT_AT(knobs, batch_max, 0);

@@ -21,6 +21,7 @@
 #include "maps.h"
 
 #include "batch.h"
+#include "overflow.h"
 #include "parse.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -76,10 +77,12 @@ static __always_inline void observe(struct xdp_md *ctx, struct batch *batch,
 		rec->rule = 0;
 		rec->rxq = ctx->rx_queue_index;
 		rec->iface = slot;
-		if (batch_commit(ctx, batch, rec, now, nested))
+		if (batch_commit(ctx, batch, rec, now, nested)) {
 			count->logged++;
-		else
-			count->lost++;
+		} else {
+			count->summarised++;
+			overflow_count(rec, slot, verdict);
+		}
 	}
 
 	barrier();

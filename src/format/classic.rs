@@ -1,7 +1,9 @@
 //! The line that xdplog began with: `LOG: SRC 192.168.1.205, ACTION 2`.
 
+use std::io::Write as _;
+
 use super::Format;
-use crate::bpf::Record;
+use crate::bpf::{Record, Summary};
 
 /// Source address and numeric verdict, one line a packet.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,6 +55,21 @@ impl Format for Classic {
         // The dot behind the last octet is where the line ends.
         out[at - 1] = b'\n';
         at
+    }
+
+    const MAX_SUMMARY_LEN: usize = Self::MAX_LEN + ", COUNT 18446744073709551615".len();
+
+    fn summary(&self, summary: &Summary, out: &mut [u8]) -> usize {
+        let &Summary { source, verdict, count, .. } = summary;
+        let room = out.len();
+        let mut rest = out;
+        // A few lines a second at most: the standard library is fast enough.
+        let written = match source {
+            Some(addr) => writeln!(rest, "LOG: SRC {addr}, ACTION {verdict}, COUNT {count}"),
+            None => writeln!(rest, "LOG: SRC other, ACTION {verdict}, COUNT {count}"),
+        };
+        // It fits, by the length above.
+        written.map_or(0, |()| room - rest.len())
     }
 }
 
@@ -160,6 +177,21 @@ mod tests {
     fn the_line() {
         let record = Record::for_test("192.168.1.205".parse().unwrap(), 2);
         assert_eq!(line(&record), "LOG: SRC 192.168.1.205, ACTION 2\n");
+    }
+
+    #[test]
+    fn summaries() {
+        let line = |source: Option<&str>, count| {
+            let source = source.map(|addr| addr.parse().unwrap());
+            let summary = Summary { source, verdict: 2, slot: 0, count };
+            let mut out = [0; Classic::MAX_SUMMARY_LEN];
+            let len = Classic.summary(&summary, &mut out);
+            String::from_utf8(out[..len].to_vec()).unwrap()
+        };
+        assert_eq!(line(Some("10.0.0.7"), 48213), "LOG: SRC 10.0.0.7, ACTION 2, COUNT 48213\n");
+        assert_eq!(line(None, 1), "LOG: SRC other, ACTION 2, COUNT 1\n");
+        let longest = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
+        assert!(line(Some(longest), u64::MAX).ends_with(", COUNT 18446744073709551615\n"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use std::io;
+use std::time::Duration;
 
 use anyhow::{Error, anyhow};
 use nix::libc;
@@ -154,11 +155,14 @@ pub fn output_failed(err: &io::Error, dropped: u64) -> Error {
     anyhow!("cannot write to stdout: {err}; {dropped} packets were not written. Next: {next}")
 }
 
-/// Packets were lost since it was last said, and in all.
-pub fn losing(now: u64, total: u64) -> String {
+/// Packets found no room: for how long in all, and how many of how many since
+/// it was last said.
+pub fn in_summary(time: Duration, summarised: u64, seen: u64) -> String {
     format!(
-        "{now} packets lost since the last such line, {total} in all: \
-         what reads the log does not keep up (a larger --buffer-size bridges bursts)"
+        "in summary for {:.1} s: {summarised} of {seen} packets ({:.1} %) counted by source, as \
+         what reads the log does not keep up (a larger --buffer-size bridges bursts)",
+        time.as_secs_f64(),
+        summarised as f64 / seen.max(1) as f64 * 100.0
     )
 }
 

@@ -3,28 +3,30 @@
 
 pub mod advice;
 mod iface;
+mod overflow;
 pub mod ring;
 mod sys;
 
 use std::fs;
 use std::io;
 use std::mem::{MaybeUninit, size_of};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, anyhow};
 use libbpf_rs::query::{LinkInfo, LinkTypeInfo};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{
-    MapCore, MapFlags, MapHandle, MapType, PrintLevel, ProgramHandle, ProgramType, Xdp, XdpFlags,
-    libbpf_sys,
+    MapCore, MapFlags, MapHandle, PerfBuffer, PrintLevel, ProgramHandle, ProgramType, Xdp,
+    XdpFlags, libbpf_sys,
 };
 use nix::libc;
 
 pub use self::iface::Interface;
+pub use self::overflow::Overflow;
 pub use self::sys::ring_fd;
 use crate::bpf::skel::{XdplogSkel, XdplogSkelBuilder};
-use crate::bpf::{BATCH_MAX, Counters, MAX_SLOTS, Record};
+use crate::bpf::{BATCH_MAX, Counters, MAX_SLOTS, Record, SLOT_MOVED};
 use crate::cli::Mode;
 
 /// What is fixed before the program is loaded.
@@ -36,12 +38,15 @@ pub struct Setup {
     pub ifindexes: Vec<u32>,
     /// Size of the ring that a batch has to fit in, in bytes.
     pub ring_size: u64,
+    /// Sources told apart where packets find no room.
+    pub overflow_sources: u32,
 }
 
 /// The loaded program and its maps.
 pub struct Probe {
     skel: XdplogSkel<'static>,
     cpus: u32,
+    slots: usize,
 }
 
 /// What libbpf said since the last load began: its messages are for the error,
@@ -90,6 +95,9 @@ impl Probe {
         }
         let cpus = libbpf_rs::num_possible_cpus().context("cannot count the CPUs")? as u32;
         open.maps.batches.set_max_entries(cpus).context("cannot size the batches")?;
+        for table in [&mut open.maps.overflow_a, &mut open.maps.overflow_b] {
+            table.set_max_entries(setup.overflow_sources).context("cannot size a table")?;
+        }
 
         let rodata = open.maps.rodata_data.as_deref_mut().context("the program has no knobs")?;
         let knobs = &mut rodata.knobs;
@@ -102,7 +110,7 @@ impl Probe {
         }
 
         let skel = open.load().map_err(load_error)?;
-        Ok(Probe { skel, cpus })
+        Ok(Probe { skel, cpus, slots: setup.ifindexes.len() })
     }
 
     /// The map that perf rings are opened on.
@@ -123,22 +131,53 @@ impl Probe {
         Ok(Batches { map, flush, cpus: self.cpus })
     }
 
+    /// The tables of packets that find no room. To be had once, before the
+    /// program is attached.
+    pub fn overflow(&self) -> Result<Overflow> {
+        let maps = &self.skel.maps;
+        let handle = |map| MapHandle::try_from(map).context("cannot share a map");
+        Overflow::new(
+            handle(&maps.overflow)?,
+            [handle(&maps.overflow_a)?, handle(&maps.overflow_b)?],
+            handle(&maps.overflow_others)?,
+            self.slots,
+        )
+    }
+
+    /// Let full batches of all CPUs go into the rings of `rings` without waking
+    /// anyone, until the answer is dropped. Where that cannot be had, they wake
+    /// as all others do.
+    pub fn hush(&self, rings: &PerfBuffer<'_>) -> Vec<OwnedFd> {
+        let hush = |index: usize, cpu: u32| {
+            let event = sys::quiet_event(cpu, rings.buffer_fd(index).ok()?).ok()?;
+            let fd = event.as_raw_fd().to_ne_bytes();
+            let map = &self.skel.maps.events_quiet;
+            map.update(&cpu.to_ne_bytes(), &fd, MapFlags::ANY).ok()?;
+            Some(event)
+        };
+        // libbpf opens a ring for each CPU that is online, in their order.
+        let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+        (0..rings.buffer_cnt())
+            .zip(ring::cpu_list(&online))
+            .filter_map(|(index, cpu)| hush(index, cpu))
+            .collect()
+    }
+
     /// The counters, all CPUs added up, by interface slot.
     pub fn counters(&self) -> Result<Vec<Counters>> {
-        let mut slots = Vec::with_capacity(MAX_SLOTS);
-        for slot in 0..MAX_SLOTS as u32 {
+        let mut slots = vec![Counters::default(); MAX_SLOTS];
+        for slot in (0..self.slots).chain([SLOT_MOVED]) {
             let per_cpu = self
                 .skel
                 .maps
                 .counters
-                .lookup_percpu(&slot.to_ne_bytes(), MapFlags::ANY)
+                .lookup_percpu(&(slot as u32).to_ne_bytes(), MapFlags::ANY)
                 .context("cannot read the counters")?
                 .context("the counters have no such slot")?;
-            let mut sum = Counters::default();
             for value in &per_cpu {
-                sum += Counters::from_bytes(value).context("the counters have another size")?;
+                slots[slot] +=
+                    Counters::from_bytes(value).context("the counters have another size")?;
             }
-            slots.push(sum);
         }
         Ok(slots)
     }
@@ -213,27 +252,6 @@ impl Attachment {
     pub fn mode(&self) -> &'static str {
         if self.native { "native" } else { "generic" }
     }
-}
-
-/// Wait until no CPU runs a program any more that was attached before.
-pub fn quiesce() -> Result<()> {
-    // Updating a map of maps returns after an RCU grace period: the kernel
-    // promises that no program uses the old inner map then (`kernel/bpf/
-    // syscall.c`, maybe_wait_bpf_programs). XDP programs run inside RCU
-    // sections, so that those detached before have ended.
-    let opts = || libbpf_sys::bpf_map_create_opts {
-        sz: size_of::<libbpf_sys::bpf_map_create_opts>() as _,
-        ..Default::default()
-    };
-    let inner = MapHandle::create(MapType::Array, Some("inner"), 4, 4, 1, &opts())
-        .context("cannot create a map")?;
-    let fd = std::os::fd::AsRawFd::as_raw_fd(&inner.as_fd());
-    let outer = libbpf_sys::bpf_map_create_opts { inner_map_fd: fd as u32, ..opts() };
-    let outer = MapHandle::create(MapType::ArrayOfMaps, Some("quiesce"), 4, 4, 1, &outer)
-        .context("cannot create a map of maps")?;
-    outer
-        .update(&0u32.to_ne_bytes(), &fd.to_ne_bytes(), MapFlags::ANY)
-        .context("cannot wait for running programs")
 }
 
 /// The batches of all CPUs.

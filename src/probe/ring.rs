@@ -1,4 +1,4 @@
-//! How large a ring is. Arithmetic only.
+//! How large a ring is, and for which CPUs there is one. Arithmetic only.
 
 #![forbid(unsafe_code)]
 
@@ -25,9 +25,29 @@ pub fn pages(wanted: Option<u64>, cpus: NonZeroU64, memory: u64, page_size: NonZ
     pages as usize
 }
 
+/// The CPUs of a list such as `0-3,8`, the form that the kernel writes
+/// (`Documentation/admin-guide/kernel-parameters.rst`, cpu lists), in order.
+pub fn cpu_list(text: &str) -> impl Iterator<Item = u32> + '_ {
+    text.trim().split(',').flat_map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        match (first.parse(), last.parse()) {
+            (Ok(first), Ok(last)) => first..=last,
+            #[allow(clippy::reversed_empty_ranges)] // None, on purpose.
+            _ => 1..=0,
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_of_cpus() {
+        for (text, want) in [("0-1\n", &[0u32, 1][..]), ("0,2-4,9", &[0, 2, 3, 4, 9]), ("", &[])] {
+            assert_eq!(cpu_list(text).collect::<Vec<_>>(), want, "{text:?}");
+        }
+    }
 
     const PAGE: NonZeroU64 = NonZeroU64::new(4096).unwrap();
 

@@ -5,9 +5,10 @@
 
 use std::io;
 use std::mem::size_of;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use libbpf_rs::{PerfBuffer, libbpf_sys};
+use nix::libc;
 
 /// Attach an XDP program to an interface by a link, which detaches with its
 /// descriptor. `flags` are `XDP_FLAGS_*_MODE` (`linux/if_link.h`), which
@@ -44,6 +45,45 @@ pub fn run_on_cpu(program: BorrowedFd<'_>, cpu: u32) -> io::Result<u32> {
     let err = unsafe { libbpf_sys::bpf_prog_test_run_opts(program.as_raw_fd(), &mut opts) };
     if err < 0 { Err(io::Error::from_raw_os_error(-err)) } else { Ok(opts.retval) }
 }
+
+/// A perf event on `cpu` that BPF programs write to and that wakes nobody; what
+/// is written goes into the ring of the event `ring`, which has to be on the
+/// same CPU. See perf_event_open(2), `PERF_EVENT_IOC_SET_OUTPUT`.
+pub fn quiet_event(cpu: u32, ring: RawFd) -> io::Result<OwnedFd> {
+    // wakeup_events and wakeup_watermark are 0: no number of samples wakes.
+    let attr = libbpf_sys::perf_event_attr {
+        type_: libbpf_sys::PERF_TYPE_SOFTWARE,
+        size: size_of::<libbpf_sys::perf_event_attr>() as u32,
+        config: u64::from(libbpf_sys::PERF_COUNT_SW_BPF_OUTPUT),
+        sample_type: u64::from(libbpf_sys::PERF_SAMPLE_RAW),
+        ..Default::default()
+    };
+    let any_process = -1;
+    let no_group = -1;
+    // SAFETY: attr is as large as it says and outlives the call; the rest are
+    // numbers.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            &raw const attr,
+            any_process,
+            cpu as libc::c_int,
+            no_group,
+            libbpf_sys::PERF_FLAG_FD_CLOEXEC as libc::c_ulong,
+        )
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a fresh descriptor that nobody else knows.
+    let event = unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
+    // SAFETY: an ioctl whose argument is a number.
+    let err = unsafe { libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_SET_OUTPUT, ring) };
+    if err < 0 { Err(io::Error::last_os_error()) } else { Ok(event) }
+}
+
+/// `_IO('$', 5)` of `linux/perf_event.h`.
+const PERF_EVENT_IOC_SET_OUTPUT: libc::c_ulong = 0x2405;
 
 /// The descriptor that is readable when a ring has samples.
 pub fn ring_fd<'a>(rings: &'a PerfBuffer<'_>) -> BorrowedFd<'a> {

@@ -37,6 +37,32 @@ struct Mark {
     slot: u8,
 }
 
+/// The same for a summary, which stands for many packets.
+#[derive(Clone, Copy, Debug)]
+struct SummaryMark {
+    end: usize,
+    slot: usize,
+    count: u64,
+}
+
+/// What became of what was pushed, in packets by interface slot.
+#[derive(Clone, Debug)]
+pub struct Counts {
+    /// Records written whole.
+    pub written: PerSlot,
+    /// Packets whose summary was written whole.
+    pub summarised: PerSlot,
+    /// Packets whose record or summary was not.
+    pub dropped: PerSlot,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        let none = [0; MAX_SLOTS];
+        Counts { written: none, summarised: none, dropped: none }
+    }
+}
+
 /// A buffered writer of whole records.
 #[derive(Debug)]
 pub struct Sink {
@@ -45,8 +71,8 @@ pub struct Sink {
     buffer: Box<[u8]>,
     len: usize,
     marks: Vec<Mark>,
-    written: PerSlot,
-    dropped: PerSlot,
+    summaries: Vec<SummaryMark>,
+    counts: Counts,
     closed: Option<Closed>,
 }
 
@@ -60,8 +86,8 @@ impl Sink {
             buffer: vec![0; BUFFER].into(),
             len: 0,
             marks: Vec::with_capacity(BUFFER / 32),
-            written: [0; MAX_SLOTS],
-            dropped: [0; MAX_SLOTS],
+            summaries: Vec::new(),
+            counts: Counts::default(),
             closed: None,
         }
     }
@@ -78,9 +104,25 @@ impl Sink {
         self.marks.push(Mark { end: self.len as u32, slot: slot as u8 });
     }
 
+    /// The same for a summary of `count` packets.
+    pub fn push_summary(
+        &mut self,
+        slot: usize,
+        count: u64,
+        max_len: usize,
+        fill: impl FnOnce(&mut [u8]) -> usize,
+    ) {
+        if self.buffer.len() - self.len < max_len {
+            self.flush();
+        }
+        let Some(room) = self.buffer.get_mut(self.len..) else { return };
+        self.len += fill(room);
+        self.summaries.push(SummaryMark { end: self.len, slot, count });
+    }
+
     /// Write what is buffered. The counts tell how that went.
     pub fn flush(&mut self) {
-        if self.marks.is_empty() {
+        if self.len == 0 {
             return;
         }
         let mut done = 0;
@@ -89,12 +131,18 @@ impl Sink {
             done = bytes;
             self.closed = end.err();
         }
-        // A record that went out in part is not written.
+        // What went out in part is not written.
+        let Counts { written, summarised, dropped } = &mut self.counts;
         for mark in self.marks.drain(..) {
-            let counts =
-                if mark.end as usize <= done { &mut self.written } else { &mut self.dropped };
+            let counts = if mark.end as usize <= done { &mut *written } else { &mut *dropped };
             if let Some(count) = counts.get_mut(usize::from(mark.slot)) {
                 *count += 1;
+            }
+        }
+        for mark in self.summaries.drain(..) {
+            let counts = if mark.end <= done { &mut *summarised } else { &mut *dropped };
+            if let Some(count) = counts.get_mut(mark.slot) {
+                *count += mark.count;
             }
         }
         self.len = 0;
@@ -115,10 +163,11 @@ impl Sink {
         self.closed.is_some()
     }
 
-    /// Records written whole, records dropped, and why they were dropped.
-    pub fn finish(mut self) -> (PerSlot, PerSlot, Option<Closed>) {
+    /// Write what is left; what became of everything, and why something was
+    /// dropped if it was.
+    pub fn finish(mut self) -> (Counts, Option<Closed>) {
         self.flush();
-        (self.written, self.dropped, self.closed)
+        (self.counts, self.closed)
     }
 }
 
@@ -160,7 +209,7 @@ mod tests {
         let (mut sink, _shutdown) = sink_to(writer);
         push_lines(&mut sink, 50_000, 0);
         push_lines(&mut sink, 7, 3);
-        let (written, dropped, closed) = sink.finish();
+        let (Counts { written, dropped, .. }, closed) = sink.finish();
         assert_eq!((written[0], written[3], dropped[0]), (50_000, 7, 0));
         assert!(closed.is_none());
         assert_eq!(thread.join().unwrap(), "a record.\n".repeat(50_007));
@@ -172,7 +221,7 @@ mod tests {
         let (mut sink, shutdown) = sink_to(writer);
         shutdown.begin(Duration::from_millis(20));
         push_lines(&mut sink, 100_000, 1);
-        let (written, dropped, closed) = sink.finish();
+        let (Counts { written, dropped, .. }, closed) = sink.finish();
         assert!(matches!(closed, Some(Closed::OutOfTime)));
         assert_eq!(written[1] + dropped[1], 100_000);
         assert!(dropped[1] > 0);
@@ -182,12 +231,28 @@ mod tests {
     }
 
     #[test]
+    fn summaries_count_all_their_packets() {
+        for (path, ok) in [("/dev/null", true), ("/dev/full", false)] {
+            let (mut sink, _shutdown) = sink_to(OpenOptions::new().write(true).open(path).unwrap());
+            push_lines(&mut sink, 2, 0);
+            sink.push_summary(1, 500, 16, |out| {
+                out[0] = b'\n';
+                1
+            });
+            let (counts, _) = sink.finish();
+            let want = if ok { (2, 500, 0, 0) } else { (0, 0, 2, 500) };
+            let Counts { written, summarised, dropped } = counts;
+            assert_eq!((written[0], summarised[1], dropped[0], dropped[1]), want, "{path}");
+        }
+    }
+
+    #[test]
     fn a_closed_pipe_is_no_failure() {
         let (reader, writer) = pipe();
         let (mut sink, _shutdown) = sink_to(writer);
         drop(reader);
         push_lines(&mut sink, 3, 0);
-        let (written, dropped, closed) = sink.finish();
+        let (Counts { written, dropped, .. }, closed) = sink.finish();
         assert!(matches!(closed, Some(Closed::ByReader)));
         assert_eq!((written[0], dropped[0]), (0, 3));
     }
@@ -197,7 +262,7 @@ mod tests {
         let (mut sink, _shutdown) =
             sink_to(OpenOptions::new().write(true).open("/dev/full").unwrap());
         push_lines(&mut sink, 3, 0);
-        let (_, dropped, closed) = sink.finish();
+        let (Counts { dropped, .. }, closed) = sink.finish();
         match closed {
             Some(Closed::Failed(err)) => assert_eq!(err.kind(), io::ErrorKind::StorageFull),
             other => panic!("{other:?}"),

@@ -11,6 +11,7 @@ pub mod frames;
 pub mod live;
 pub mod net;
 pub mod process;
+pub mod program;
 
 /// Needing root and not having it is a failure, never a skip.
 pub fn need_root() {

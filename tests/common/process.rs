@@ -1,5 +1,6 @@
 //! The binary under test, running.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -59,19 +60,66 @@ pub fn count(summary: &serde_json::Value, key: &str) -> u64 {
     summary[key].as_u64().unwrap_or_else(|| panic!("{key} in {summary}"))
 }
 
+/// The fates, by their keys in the summary.
+const FATES: [&str; 5] = ["logged", "summarised", "not_ip", "unselected", "lost"];
+
 /// Every packet has exactly one fate, in all and for each interface.
 pub fn assert_balanced(summary: &serde_json::Value) {
-    let fates = |of: &serde_json::Value| {
-        ["logged", "not_ip", "unselected", "lost"].map(|key| count(of, key)).iter().sum::<u64>()
-    };
+    let fates = |of: &serde_json::Value| FATES.map(|key| count(of, key)).iter().sum::<u64>();
     assert_eq!(count(summary, "seen"), fates(summary), "{summary}");
     let ifaces = summary["interfaces"].as_object().unwrap();
     for row in ifaces.values() {
         assert_eq!(count(row, "seen"), fates(row), "{summary}");
     }
-    for key in ["seen", "logged", "not_ip", "unselected", "lost"] {
+    for key in FATES.into_iter().chain(["seen"]) {
         let sum: u64 = ifaces.values().map(|row| count(row, key)).sum();
         assert_eq!(count(summary, key), sum, "{key} in {summary}");
+    }
+}
+
+/// What the lines of a log say: how many packets one by one, and how many in
+/// summaries, by source.
+#[derive(Debug, Default)]
+pub struct Logged {
+    pub lines: u64,
+    pub summaries: u64,
+    pub summarised: u64,
+    pub by_source: HashMap<String, u64>,
+}
+
+impl Logged {
+    /// Read line by line, each of which has to have one of the two forms.
+    pub fn read(log: impl Read) -> Logged {
+        let mut logged = Logged::default();
+        let mut log = BufReader::with_capacity(1 << 20, log);
+        let mut line = String::new();
+        while log.read_line(&mut line).unwrap() > 0 {
+            logged.add(line.trim_end());
+            line.clear();
+        }
+        logged
+    }
+
+    fn add(&mut self, line: &str) {
+        let rest = line.strip_prefix("LOG: SRC ").unwrap_or_else(|| panic!("{line:?}"));
+        let (source, rest) = rest.split_once(", ACTION 2").unwrap_or_else(|| panic!("{line:?}"));
+        let packets = match rest.strip_prefix(", COUNT ") {
+            Some(count) => {
+                let count: u64 = count.parse().unwrap();
+                self.summaries += 1;
+                self.summarised += count;
+                count
+            }
+            None => {
+                assert_eq!(rest, "", "{line:?}");
+                self.lines += 1;
+                1
+            }
+        };
+        match self.by_source.get_mut(source) {
+            Some(count) => *count += packets,
+            None => drop(self.by_source.insert(source.to_string(), packets)),
+        }
     }
 }
 
