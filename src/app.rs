@@ -3,8 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
 use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,6 +26,7 @@ use crate::reader::{Ended, Reader, Work};
 use crate::report::Report;
 use crate::shutdown::{self, Shutdown};
 use crate::sink::{Closed, Output, Sink};
+use crate::talk::say;
 
 /// How a run ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +55,13 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Run from start to end.
 pub fn run(config: &Config) -> Result<Outcome> {
     let find = |name: &String| Interface::find(name, config.default_iface);
-    let ifaces: Vec<Interface> = config.ifaces.iter().map(find).collect::<Result<_>>()?;
-    if let Some(path) = &config.ready_file {
-        remove_stale(path)?;
+    let mut ifaces: Vec<Interface> = Vec::new();
+    for iface in config.ifaces.iter().map(find) {
+        let iface = iface?;
+        // An interface may go by several names.
+        if ifaces.iter().all(|other| other.index != iface.index) {
+            ifaces.push(iface);
+        }
     }
 
     let (stop_tx, stop) = mpsc::unbounded_channel();
@@ -69,11 +73,16 @@ pub fn run(config: &Config) -> Result<Outcome> {
     })?;
 
     let mailbox = Arc::new(Mailbox::new()?);
-    let (probe, reader, ring_size) = open(config, &ifaces, &mailbox, &shutdown, stop_tx)?;
+    let (probe, reader, ring_size) = open(config, &ifaces, &mailbox, &shutdown, &stop_tx)?;
     let mut pressure = Pressure::new(probe.overflow()?, mailbox);
     let reader = thread::Builder::new()
         .name("reader".into())
-        .spawn(move || reader.run())
+        .spawn(move || {
+            let ended = reader.run();
+            // Also where it fails: without a reader there is nothing to do.
+            let _ = stop_tx.send(Stop::Asked);
+            ended
+        })
         .context("cannot start the reader's thread")?;
 
     // From here on the reader has to be stopped whatever happens.
@@ -83,7 +92,8 @@ pub fn run(config: &Config) -> Result<Outcome> {
     shutdown.begin(GRACE);
     let ended = reader.join().map_err(|_| anyhow!("the reader's thread died"))?;
     let (stop, watched) = watched?;
-    settle(config, &probe, ended?, stop, Times { watched, in_summary: in_summary? })
+    let names = ifaces.into_iter().map(|iface| iface.name).collect::<Vec<_>>();
+    settle(config, &probe, &names, ended?, stop, Times { watched, in_summary: in_summary? })
 }
 
 /// How long something lasted.
@@ -99,12 +109,17 @@ fn open(
     ifaces: &[Interface],
     mailbox: &Arc<Mailbox>,
     shutdown: &Arc<Shutdown>,
-    stop: UnboundedSender<Stop>,
+    stop: &UnboundedSender<Stop>,
 ) -> Result<(Probe, Reader<Classic>, u64)> {
     let page = sysconf_positive(SysconfVar::PAGE_SIZE)?;
     let memory = sysconf_positive(SysconfVar::_PHYS_PAGES)?.saturating_mul(page);
     let cpus = sysconf_positive(SysconfVar::_NPROCESSORS_ONLN)?;
     let wanted = ring::pages(config.buffer_size, cpus, memory.get(), page);
+    let all = (wanted as u64).saturating_mul(page.get()).saturating_mul(cpus.get());
+    if all > memory.get() / 2 {
+        let ring = wanted as u64 * page.get();
+        return Err(advice::ring_too_large(ring, cpus.get(), memory.get()));
+    }
 
     let mut pages = wanted;
     let mut refused = None;
@@ -132,7 +147,8 @@ fn open(
             Ok(reader) => {
                 if let Some(err) = refused {
                     let wanted = wanted as u64 * page.get();
-                    eprintln!("xdplog: warning: {}", advice::smaller_ring(wanted, ring_size, &err));
+                    let warning = advice::smaller_ring(wanted, ring_size, &err);
+                    say(&format!("xdplog: warning: {warning}"));
                 }
                 return Ok((probe, reader, ring_size));
             }
@@ -163,6 +179,10 @@ fn watch(
         // Before anything is attached, so that it is not cut short.
         let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
 
+        // All that can be refused is, before the first is touched.
+        ifaces.iter().try_for_each(|iface| probe.check_free(iface))?;
+        let ready = config.ready_file.as_deref();
+        ready.map_or(Ok(()), remove_stale)?;
         let mut attached = ifaces
             .iter()
             .map(|iface| probe.attach(iface, config.mode))
@@ -171,8 +191,8 @@ fn watch(
         if config.announce {
             announce(&attached, ring_size);
         }
-        if let Some(path) = &config.ready_file {
-            fs::write(path, "").with_context(|| format!("cannot create {}", path.display()))?;
+        if let Some(path) = ready {
+            File::create_new(path).with_context(|| advice::ready_file(path))?;
         }
 
         let time_up = sleep(config.duration.unwrap_or(Duration::MAX));
@@ -190,7 +210,7 @@ fn watch(
                         break Stop::Deserted;
                     }
                     if let Some(said) = pressure.look(&probe.counters()?)? {
-                        eprintln!("xdplog: {said}");
+                        say(&format!("xdplog: {said}"));
                     }
                 }
             }
@@ -204,6 +224,7 @@ fn watch(
 fn settle(
     config: &Config,
     probe: &Probe,
+    names: &[String],
     ended: Ended,
     stop: Stop,
     times: Times,
@@ -213,14 +234,14 @@ fn settle(
     let gone = matches!(ended.closed, Some(Closed::ByReader));
     // When the reader went away it has what it wanted: no words about it.
     if let Some(format) = config.stats.filter(|_| !gone || config.stats_explicit) {
-        let report = Report { names: &config.ifaces, ledger: &ledger, watched, in_summary };
+        let report = Report { names, ledger: &ledger, watched, in_summary };
         match format {
-            StatsFormat::Text => eprint!("{}", report.text()),
-            StatsFormat::Json => eprintln!("{}", report.json()),
+            StatsFormat::Text => say(report.text().trim_end()),
+            StatsFormat::Json => say(&report.json()),
         }
     }
     for broken in &ledger.broken {
-        eprintln!("xdplog: the counts do not agree: {broken}. Next: please report this");
+        say(&format!("xdplog: the counts do not agree: {broken}. Next: please report this"));
     }
     if let Some(Closed::Failed(err)) = &ended.closed {
         return Err(advice::output_failed(err, ended.tally.sink.dropped.iter().sum()));
@@ -234,7 +255,7 @@ fn settle(
 fn still_there(attachment: &Attachment) -> bool {
     let gone = attachment.is_gone();
     if gone {
-        eprintln!("xdplog: {}: the interface was deleted", attachment.name);
+        say(&format!("xdplog: {}", advice::deleted(&attachment.name)));
     }
     !gone
 }
@@ -242,20 +263,22 @@ fn still_there(attachment: &Attachment) -> bool {
 fn announce(attached: &[Attachment], ring_size: u64) {
     let ifaces: Vec<String> =
         attached.iter().map(|a| format!("{} ({})", a.name, a.mode())).collect();
-    eprintln!(
+    say(&format!(
         "xdplog: logging {}, ring of {} KiB per CPU; Ctrl-C stops",
         ifaces.join(", "),
         ring_size / 1024
-    );
+    ));
 }
 
-/// A ready file from an earlier run would tell who waits for it too early.
+/// A ready file from an earlier run would tell who waits for it too early. What
+/// is not one, an empty file, is left alone: creating it fails then.
 fn remove_stale(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(err) if err.kind() != ErrorKind::NotFound => {
-            Err(err).with_context(|| format!("cannot replace {}", path.display()))
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_file() && meta.len() == 0 => {
+            fs::remove_file(path).with_context(|| advice::ready_file(path))
         }
-        _ => Ok(()),
+        Ok(_) => Err(anyhow!("it exists, and is no ready file")).context(advice::ready_file(path)),
+        Err(_) => Ok(()),
     }
 }
 

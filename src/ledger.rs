@@ -118,14 +118,7 @@ mod tests {
     use super::*;
 
     fn example() -> (Vec<Counters>, Tally) {
-        let kernel = Counters {
-            seen: 100,
-            bytes: 6400,
-            not_ip: 3,
-            unselected: 7,
-            summarised: 20,
-            logged: 70,
-        };
+        let kernel = Counters { seen: 100, not_ip: 3, unselected: 7, summarised: 20, logged: 70 };
         let mut tally = Tally::default();
         tally.read[0] = 70;
         tally.drained[0] = 20;

@@ -15,6 +15,7 @@
 //! up as a full ring, and a full ring as a number that is exact.
 
 #![deny(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod app;
 pub mod bpf;
@@ -28,3 +29,4 @@ pub mod reader;
 pub mod report;
 pub mod shutdown;
 pub mod sink;
+pub mod talk;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use xdplog::app::{self, Outcome};
 use xdplog::cli::Config;
+use xdplog::talk;
 
 fn main() -> ExitCode {
     let config = Config::from_args();
@@ -13,7 +14,7 @@ fn main() -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Unbalanced) => ExitCode::from(3),
         Err(err) => {
-            eprintln!("xdplog: {err:#}");
+            talk::say(&format!("xdplog: {err:#}"));
             ExitCode::FAILURE
         }
     }

@@ -5,11 +5,13 @@ mod common;
 
 use std::fs::OpenOptions;
 use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 
 use common::frames::udp4;
 use common::net::{Net, ip, ip_batch};
 use common::process::{BIN, Ended, Xdplog, count, run};
+use libbpf_rs::{Xdp, XdpFlags};
 
 fn refused(ended: &Ended, parts: &[&str]) {
     assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
@@ -77,6 +79,48 @@ fn an_interface_that_already_runs_a_program() {
     // The first is not disturbed.
     net.tap_there(0).send(&udp4(Ipv4Addr::new(10, 1, 2, 3), 18));
     assert_eq!(first.stop().lines(), ["LOG: SRC 10.1.2.3, ACTION 2"]);
+}
+
+#[test]
+fn a_program_of_someone_elses_is_named_and_kept() {
+    let net = Net::new();
+    let theirs = common::program::load("tests/bpf/traffic.bpf.c", |_| ());
+    let theirs = theirs.progs().next().unwrap();
+    for flags in [XdpFlags::SKB_MODE, XdpFlags::DRV_MODE] {
+        // By netlink, as ip and most others do it.
+        let fd = theirs.as_fd().try_clone_to_owned().unwrap();
+        let index = net.here(|| nix::net::if_::if_nametoindex("here0").unwrap()) as i32;
+        let bits = flags.bits();
+        net.here(|| {
+            let flags = XdpFlags::from_bits_truncate(bits);
+            Xdp::new(fd.as_fd()).attach(index, flags).unwrap();
+        });
+        for mode in ["auto", "native", "generic"] {
+            let ended = run(&net, &["here0", "--mode", mode]);
+            refused(&ended, &["here0 already runs XDP program ", "(`traffic`)"]);
+        }
+        assert!(net.has_xdp(0));
+        net.here(|| {
+            let flags = XdpFlags::from_bits_truncate(bits);
+            Xdp::new(fd.as_fd()).detach(index, flags).unwrap();
+        });
+    }
+}
+
+#[test]
+fn rings_larger_than_memory() {
+    let net = Net::new();
+    for size in ["64GiB", "1EiB"] {
+        refused(&run(&net, &["here0", "--buffer-size", size]), &["--buffer-size"]);
+    }
+}
+
+#[test]
+fn an_interface_by_two_of_its_names_is_one() {
+    let net = Net::new();
+    ip_batch(&net.here, "link property add dev here0 altname other0\n");
+    let ended = run(&net, &["here0", "other0", "--duration", "20ms"]);
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
 }
 
 #[test]

@@ -3,16 +3,19 @@
 
 mod common;
 
+use std::fs::File;
 use std::io::Read;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::MetadataExt;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::frames::udp4;
 use common::live::flood;
 use common::net::Net;
 use common::process::{PATIENCE, Xdplog, assert_balanced, command, count, unread_pipe};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// Stopping takes less than this, whatever is in the way.
 const PROMPT: Duration = Duration::from_secs(1);
@@ -139,25 +142,136 @@ fn head_gets_its_lines() {
 }
 
 #[test]
+fn nobody_reads_stdout_nor_stderr() {
+    // One pipe for both, and each way to stop.
+    for (args, signal) in [
+        (&[][..], Some(Signal::SIGTERM)),
+        (&["--duration", "2s"], None),
+        (&["-c", "100000000"], Some(Signal::SIGINT)),
+    ] {
+        let net = Net::new();
+        let (_reader, writer) = nix::unistd::pipe().unwrap();
+        let mut child = command(&net, &["here0", "--buffer-size", "64KiB"])
+            .args(args)
+            .stdout(writer.try_clone().unwrap())
+            .stderr(writer)
+            .spawn()
+            .unwrap();
+        let since = Instant::now();
+        while !net.has_xdp(0) {
+            assert!(since.elapsed() < PATIENCE);
+        }
+        let since = Instant::now();
+        flood(&net, 0, &frame(), 1_000_000);
+        // Until it had something to say about it, and nowhere to.
+        let rest = Duration::from_secs(2).saturating_sub(since.elapsed());
+        std::thread::sleep(rest);
+        let since = Instant::now();
+        if let Some(signal) = signal {
+            kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+        }
+        while child.try_wait().unwrap().is_none() {
+            if since.elapsed() > PROMPT + Duration::from_millis(500) {
+                child.kill().unwrap();
+                panic!("{args:?} does not stop");
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(child.wait().unwrap().success(), "{args:?}");
+        assert!(!net.has_xdp(0));
+    }
+}
+
+#[test]
+fn a_stderr_that_is_full_or_closed() {
+    let net = Net::new();
+    let (reader, closed) = nix::unistd::pipe().unwrap();
+    drop(reader);
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    for stderr in [Stdio::from(full), Stdio::from(closed)] {
+        let status = command(&net, &["here0", "--duration", "50ms"]).stderr(stderr).status();
+        assert_eq!(status.unwrap().code(), Some(0));
+    }
+    let status = command(&net, &["nope0"]).stderr(File::open("/dev/null").unwrap()).status();
+    assert_eq!(status.unwrap().code(), Some(1), "and a failure is one all the same");
+}
+
+#[test]
+fn a_terminal_that_is_stopped() {
+    let net = Net::new();
+    let pty = nix::pty::openpty(None, None).unwrap();
+    let xdplog = Xdplog::start_to(&net, &["here0"], Stdio::from(pty.slave));
+    // Nobody reads the other end.
+    flood(&net, 0, &frame(), 100_000);
+    let ended = xdplog.stop();
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    assert!(ended.took < PROMPT, "{:?}", ended.took);
+}
+
+#[test]
+fn a_socket_as_stdout() {
+    let net = Net::new();
+    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let theirs = std::os::fd::OwnedFd::from(theirs);
+    let xdplog = Xdplog::start_to(&net, &["here0", "--stats-format", "json"], theirs.into());
+    flood(&net, 0, &frame(), 100_000);
+    let ended = xdplog.stop();
+    assert!(ended.took < PROMPT, "{:?}", ended.took);
+    let mut text = String::new();
+    ours.read_to_string(&mut text).unwrap();
+    assert_balanced(&ended.summary());
+    let whole = text.bytes().filter(|&b| b == b'\n').count() as u64;
+    assert_eq!(count(&ended.summary(), "logged"), whole);
+}
+
+#[test]
+fn a_link_that_someone_else_holds_is_detached_all_the_same() {
+    let net = Net::new();
+    let xdplog = Xdplog::start(&net, &["here0", "--stats-format", "json"]);
+    let links: Vec<_> = libbpf_rs::query::LinkInfoIter::default().collect();
+    let held: Vec<_> = links.iter().filter_map(|link| link_fd(link.id)).collect();
+    assert!(!held.is_empty());
+    let ended = xdplog.stop();
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    assert!(!net.has_xdp(0));
+}
+
+fn link_fd(id: u32) -> Option<std::os::fd::OwnedFd> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: a system call on a number; what it answers is new, or an error.
+    unsafe {
+        let fd = libbpf_rs::libbpf_sys::bpf_link_get_fd_by_id(id);
+        (fd >= 0).then(|| std::os::fd::OwnedFd::from_raw_fd(fd))
+    }
+}
+
+#[test]
 fn a_stale_ready_file_is_not_mistaken() {
     let net = Net::new();
     let dir = tempfile::tempdir().unwrap();
     let ready = dir.path().join("ready");
-    std::fs::write(&ready, "stale").unwrap();
-    let status = command(&net, &["nope0", "--ready-file", ready.to_str().unwrap()])
-        .stderr(Stdio::null())
-        .status()
-        .unwrap();
-    assert_eq!(status.code(), Some(1));
-    // It was refused before it came to the file, which stays as it was.
-    assert_eq!(std::fs::read_to_string(&ready).unwrap(), "stale");
+    let ready = ready.to_str().unwrap();
+    // What is no ready file is not touched.
+    std::fs::write(ready, "a letter").unwrap();
+    let ended = common::process::run(&net, &["here0", "--ready-file", ready]);
+    assert_eq!(ended.code(), Some(1));
+    assert!(ended.stderr.contains("ready file"), "{}", ended.stderr);
+    assert_eq!(std::fs::read_to_string(ready).unwrap(), "a letter");
+    std::fs::write(ready, "").unwrap();
+    // Nor is one by a run that is refused.
+    assert_eq!(common::process::run(&net, &["nope0", "--ready-file", ready]).code(), Some(1));
+    let inode = |path: &str| std::fs::metadata(path).map(|meta| meta.ino()).unwrap_or(0);
+    let stale = inode(ready);
+    assert!(stale != 0);
+    // Held open, lest the new one gets the same inode.
+    let _held = File::open(ready).unwrap();
 
-    let mut child = command(&net, &["here0", "--ready-file", ready.to_str().unwrap(), "-q"])
+    let mut child = command(&net, &["here0", "--ready-file", ready, "-q"])
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
     let since = std::time::Instant::now();
-    while std::fs::read_to_string(&ready).map_or(true, |text| !text.is_empty()) {
+    while [0, stale].contains(&inode(ready)) {
         assert!(since.elapsed() < PATIENCE);
         std::thread::yield_now();
     }

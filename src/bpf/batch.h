@@ -7,7 +7,6 @@
 #define XDPLOG_BATCH_H
 
 #define ENOENT 2
-#define ENOSPC 28
 
 /* Keep the compiler from moving accesses to a batch over its busy flag. The
  * programs that share one run on the same CPU, so no CPU barrier is needed.
@@ -21,12 +20,13 @@ static __always_inline struct batch *batch_of_this_cpu(void)
 	return bpf_map_lookup_elem(&batches, &cpu);
 }
 
-/* Put size bytes at data into this CPU's ring, and wake its reader or not. 0,
- * or the error, counted.
+/*
+ * Put size bytes at data into this CPU's ring, and wake its reader or not. 0,
+ * or -ENOSPC: the ring is full; -ENOENT: this CPU came online after the rings
+ * were opened. Either way the data stays where it is.
  */
-static __always_inline long batch_output(void *ctx, struct batch *batch,
-					 struct record *data, __u64 size,
-					 bool wake)
+static __always_inline long batch_output(void *ctx, struct record *data,
+					 __u64 size, bool wake)
 {
 	long err = -ENOENT;
 
@@ -38,14 +38,6 @@ static __always_inline long batch_output(void *ctx, struct batch *batch,
 		err = bpf_perf_event_output(ctx, &events, BPF_F_CURRENT_CPU,
 					    data, size);
 
-	if (!err)
-		batch->emitted += size / sizeof(struct record);
-	else if (err == -ENOSPC)
-		batch->ring_full++;
-	else if (err == -ENOENT)
-		batch->no_ring++;
-	else
-		batch->refused++;
 	return err;
 }
 
@@ -65,8 +57,7 @@ static __always_inline void batch_emit(void *ctx, struct batch *batch,
 	/* Never more; the verifier does not know what wrote the map. */
 	if (n > BATCH_MAX)
 		return;
-	if (batch_output(ctx, batch, batch->rec, n * sizeof(struct record),
-			 wake)) {
+	if (batch_output(ctx, batch->rec, n * sizeof(struct record), wake)) {
 		batch->due_ns = now + BATCH_RETRY_NS;
 		return;
 	}
@@ -106,7 +97,7 @@ static __always_inline bool batch_commit(void *ctx, struct batch *batch,
 	__u32 n = batch->n;
 
 	if (nested)
-		return !batch_output(ctx, batch, rec, sizeof(*rec), true);
+		return !batch_output(ctx, rec, sizeof(*rec), true);
 	if (n >= knobs.batch_max)
 		return false;
 	n++;

@@ -27,11 +27,9 @@ struct {
 /*
  * One batch per CPU, indexed by CPU number; user space sets max_entries. Not a
  * per-CPU map, whose values end at 32 KiB where a perf sample ends at 64 KiB.
- * Mappable for the page alignment that this gives: a record is a cache line.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct batch);

@@ -65,8 +65,6 @@ pub struct Record {
 pub struct Counters {
     /// Frames that reached the program.
     pub seen: u64,
-    /// Their lengths added up, in bytes.
-    pub bytes: u64,
     /// Frames without a usable IP header.
     pub not_ip: u64,
     /// IP packets of a family that was not asked for.
@@ -114,15 +112,7 @@ pub struct BatchHead {
     pub busy: u32,
     /// A packet at or after this time (`CLOCK_MONOTONIC`, ns) emits it.
     pub due_ns: u64,
-    /// Records put into the ring so far.
-    pub emitted: u64,
-    /// Emissions refused because the ring was full.
-    pub ring_full: u64,
-    /// Emissions refused because the CPU has no ring.
-    pub no_ring: u64,
-    /// Emissions refused for any other reason.
-    pub refused: u64,
-    reserved: [u64; 2],
+    reserved: [u64; 6],
 }
 
 // SAFETY: repr(C), integers only, no padding (the sizes below leave room for
@@ -154,12 +144,12 @@ macro_rules! same_layout {
 same_layout!(Record, skel::types::record, 64,
     ts_lo 0 ts_hi 4 saddr 8 daddr 24 l4 40 verdict_len 44 rule 48 vlan 52
     rxq 58 iface 60 proto 61 tcp_flags 62 flags 63);
-same_layout!(Counters, skel::types::counters, 48,
-    seen 0 bytes 8 not_ip 16 unselected 24 summarised 32 logged 40);
+same_layout!(Counters, skel::types::counters, 40,
+    seen 0 not_ip 8 unselected 16 summarised 24 logged 32);
 same_layout!(OverflowKey, skel::types::overflow_key, 20,
     addr 0 iface 16 verdict 17 flags 18 zero 19);
 same_layout!(BatchHead, skel::types::batch, 64,
-    n 0 busy 4 due_ns 8 emitted 16 ring_full 24 no_ring 32 refused 40 reserved 48);
+    n 0 busy 4 due_ns 8 reserved 16);
 const _: () = {
     assert!(align_of::<Record>() <= 4);
     assert!(offset_of!(skel::types::batch, rec) == size_of::<BatchHead>());
@@ -343,7 +333,6 @@ impl Counters {
 impl std::ops::AddAssign for Counters {
     fn add_assign(&mut self, other: Self) {
         self.seen += other.seen;
-        self.bytes += other.bytes;
         self.not_ip += other.not_ip;
         self.unselected += other.unselected;
         self.summarised += other.summarised;

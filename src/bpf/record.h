@@ -72,11 +72,7 @@ struct batch {
 	__u32 n;	   /*  0: records waiting in rec[] */
 	__u32 busy;	   /*  4: a program is at work on this batch */
 	__u64 due_ns;	   /*  8: a packet at or after this time emits it */
-	__u64 emitted;	   /* 16: records put into the ring so far */
-	__u64 ring_full;   /* 24: emissions refused: no room in the ring */
-	__u64 no_ring;	   /* 32: emissions refused: this CPU has no ring */
-	__u64 refused;	   /* 40: emissions refused for any other reason */
-	__u64 reserved[2]; /* 48: rec[] starts on a cache line */
+	__u64 reserved[6]; /* 16: rec[] starts on a cache line */
 	/* The entry past the last is where a packet is parsed that finds no
 	 * place of its own.
 	 */
@@ -103,11 +99,10 @@ struct overflow_key {
  */
 struct counters {
 	__u64 seen;	  /*  0: frames that reached the program */
-	__u64 bytes;	  /*  8: their lengths added up */
-	__u64 not_ip;	  /* 16: no usable IPv4 or IPv6 header */
-	__u64 unselected; /* 24: IP, but not of a family asked for */
-	__u64 summarised; /* 32: no room in batch and ring: counted by source */
-	__u64 logged;	  /* 40: recorded for user space */
+	__u64 not_ip;	  /*  8: no usable IPv4 or IPv6 header */
+	__u64 unselected; /* 16: IP, but not of a family asked for */
+	__u64 summarised; /* 24: no room in batch and ring: counted by source */
+	__u64 logged;	  /* 32: recorded for user space */
 };
 
 /* Set once before load and read-only after, so that the verifier removes the
@@ -149,19 +144,14 @@ ASSERT_SIZE(batch, 64 + 64 * (BATCH_MAX + 1));
 ASSERT_AT(batch, n, 0);
 ASSERT_AT(batch, busy, 4);
 ASSERT_AT(batch, due_ns, 8);
-ASSERT_AT(batch, emitted, 16);
-ASSERT_AT(batch, ring_full, 24);
-ASSERT_AT(batch, no_ring, 32);
-ASSERT_AT(batch, refused, 40);
 ASSERT_AT(batch, rec, 64);
 
-ASSERT_SIZE(counters, 48);
+ASSERT_SIZE(counters, 40);
 ASSERT_AT(counters, seen, 0);
-ASSERT_AT(counters, bytes, 8);
-ASSERT_AT(counters, not_ip, 16);
-ASSERT_AT(counters, unselected, 24);
-ASSERT_AT(counters, summarised, 32);
-ASSERT_AT(counters, logged, 40);
+ASSERT_AT(counters, not_ip, 8);
+ASSERT_AT(counters, unselected, 16);
+ASSERT_AT(counters, summarised, 24);
+ASSERT_AT(counters, logged, 32);
 
 ASSERT_SIZE(overflow_key, 20);
 ASSERT_AT(overflow_key, addr, 0);

@@ -62,7 +62,6 @@ static __always_inline void observe(struct xdp_md *ctx, struct batch *batch,
 	/* The linear part is all of the frame where there are no fragments. */
 	len = knobs.frags ? bpf_xdp_get_buff_len(ctx) : end - data;
 	count->seen++;
-	count->bytes += len;
 
 	rec = batch_slot(ctx, batch, now, nested);
 	if (parse_frame(data, end, len, rec)) {
@@ -125,6 +124,11 @@ int xdplog_flush(void *ctx)
 	barrier();
 	if (batch->n)
 		batch_emit(ctx, batch, bpf_ktime_get_ns());
+	else
+		/* User space will look away: the next packet emits itself,
+		 * however long ago it read the clock.
+		 */
+		batch->due_ns = 0;
 	left = batch->n;
 	barrier();
 	batch->busy = 0;

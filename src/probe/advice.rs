@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Error, anyhow};
@@ -56,15 +57,11 @@ pub fn no_such_interface(
     )
 }
 
-/// An XDP program is there already; its id and name as far as they are known.
-pub fn occupied(iface: &str, id: Option<u32>, name: Option<&str>) -> Error {
-    let program = match (id, name) {
-        (Some(id), Some(name)) => format!("XDP program {id} (`{name}`)"),
-        (Some(id), None) => format!("XDP program {id}"),
-        (None, _) => "an XDP program, itself or through the device above it".into(),
-    };
+/// An XDP program is there already; its name as far as that can be had.
+pub fn occupied(iface: &str, id: u32, name: Option<&str>) -> Error {
+    let name = name.map(|name| format!(" (`{name}`)")).unwrap_or_default();
     anyhow!(
-        "{iface} already runs {program}, which xdplog does not replace. \
+        "{iface} already runs XDP program {id}{name}, which xdplog does not replace. \
          Next: see `bpftool net show dev {iface}`, and stop what put it there"
     )
 }
@@ -73,7 +70,9 @@ pub fn occupied(iface: &str, id: Option<u32>, name: Option<&str>) -> Error {
 pub fn no_native(iface: &str, err: &io::Error) -> Error {
     let why = match err.raw_os_error() {
         // ENOTSUPP is the kernel's own, with no name in user space.
-        Some(libc::EOPNOTSUPP | 524) => "its driver has no native XDP".into(),
+        Some(libc::EOPNOTSUPP | 524) => {
+            "its driver has no native XDP, or none as it is set up (see `ethtool -k`)".into()
+        }
         Some(libc::ERANGE | libc::EINVAL) => {
             format!("its driver refuses it as it is set up, often for its MTU ({err})")
         }
@@ -87,7 +86,11 @@ pub fn attach_failed(iface: &str, err: &io::Error) -> Error {
     match err.raw_os_error() {
         Some(libc::ENODEV) => anyhow!("{iface} went away while it was being attached to"),
         Some(libc::EPERM | libc::EACCES) => no_privilege(&["CAP_NET_ADMIN"]),
-        _ => anyhow!("cannot attach to {iface}: {err}"),
+        Some(libc::EBUSY | libc::EEXIST) => anyhow!(
+            "{iface}: an XDP program is on the device above it, or on its way ({err}). \
+             Next: see `bpftool net show`"
+        ),
+        _ => anyhow!("cannot attach to {iface}: {err}. Next: see `dmesg` for the driver's reason"),
     }
 }
 
@@ -95,8 +98,35 @@ pub fn attach_failed(iface: &str, err: &io::Error) -> Error {
 /// given CPU since 5.10.
 const OLDEST: (u32, u32) = (5, 10);
 
-/// The kernel refused the program. `log` is what libbpf said about it.
-pub fn load_failed(err: &io::Error, release: &str, log: &str) -> Error {
+/// What libbpf said while loading.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    words: String,
+    /// The last line of the verifier's log before its statistics: why it
+    /// refused.
+    verdict: Option<String>,
+}
+
+impl Said {
+    /// Nothing yet.
+    pub const fn new() -> Said {
+        Said { words: String::new(), verdict: None }
+    }
+
+    /// Add a message: the verifier's log, which is many lines, or a line.
+    pub fn add(&mut self, message: &str) {
+        if message.trim_end().lines().count() == 1 {
+            self.words.push_str(message.trim_end());
+            self.words.push(' ');
+            return;
+        }
+        let log = message.lines().take_while(|line| !line.starts_with("processed "));
+        self.verdict = log.filter(|line| !line.is_empty()).last().map(str::to_string);
+    }
+}
+
+/// The kernel refused the program.
+pub fn load_failed(err: &io::Error, release: &str, said: &Said) -> Error {
     if let Some(version) = version(release)
         && version < OLDEST
     {
@@ -106,19 +136,22 @@ pub fn load_failed(err: &io::Error, release: &str, log: &str) -> Error {
             OLDEST.1
         );
     }
+    if let Some(verdict) = &said.verdict {
+        return anyhow!(
+            "the verifier of Linux {release} refused the BPF program: {verdict}. \
+             Next: report this with the line above"
+        );
+    }
     match err.raw_os_error() {
-        Some(libc::EPERM | libc::EACCES) => anyhow!(
+        Some(libc::EPERM) => anyhow!(
             "the kernel refused to load the BPF program: {err}. Next: run it as root of the \
              machine, not of a container, with kernel lockdown off (/sys/kernel/security/lockdown)"
         ),
-        _ => {
-            let log = log.split_whitespace().collect::<Vec<_>>().join(" ");
-            let said = if log.is_empty() { String::new() } else { format!(" libbpf said: {log}.") };
-            anyhow!(
-                "Linux {release} refused the BPF program: {err}.{said} \
-                 Next: report this with the line above"
-            )
-        }
+        _ => anyhow!(
+            "Linux {release} refused the BPF program: {err} ({}). \
+             Next: report this with the line above",
+            said.words.trim_end()
+        ),
     }
 }
 
@@ -135,14 +168,29 @@ pub fn is_memory_limit(err: &io::Error) -> bool {
     matches!(err.raw_os_error(), Some(libc::EPERM | libc::ENOMEM | libc::EINVAL))
 }
 
+/// Rings of this size would take more than half of the machine's memory.
+pub fn ring_too_large(ring: u64, cpus: u64, memory: u64) -> Error {
+    anyhow!(
+        "rings of {} MiB for each of {cpus} CPUs are more than half of the {} MiB of memory here. \
+         Next: give a smaller --buffer-size",
+        ring >> 20,
+        memory >> 20
+    )
+}
+
 /// A smaller ring than wanted was had.
 pub fn smaller_ring(wanted: u64, got: u64, err: &io::Error) -> String {
-    let kib = |bytes: u64| format!("{} KiB", bytes / 1024);
+    let why = match err.raw_os_error() {
+        Some(libc::EPERM) => {
+            "The limit is RLIMIT_MEMLOCK (`ulimit -l`) plus kernel.perf_event_mlock_kb; \
+             CAP_IPC_LOCK lifts it"
+        }
+        _ => "The kernel has no memory for more, or no table that large",
+    };
     format!(
-        "the kernel refused a ring of {} per CPU ({err}); using {}. The limit is RLIMIT_MEMLOCK \
-         (`ulimit -l`) plus kernel.perf_event_mlock_kb; CAP_IPC_LOCK lifts it",
-        kib(wanted),
-        kib(got)
+        "the kernel refused a ring of {} KiB per CPU ({err}); using {} KiB. {why}",
+        wanted / 1024,
+        got / 1024
     )
 }
 
@@ -164,6 +212,16 @@ pub fn in_summary(time: Duration, summarised: u64, seen: u64) -> String {
         time.as_secs_f64(),
         summarised as f64 / seen.max(1) as f64 * 100.0
     )
+}
+
+/// An interface was deleted, and others are left or not.
+pub fn deleted(iface: &str) -> String {
+    format!("{iface}: the interface was deleted. Next: start again when it is back")
+}
+
+/// The ready file cannot be made; the reason follows.
+pub fn ready_file(path: &Path) -> String {
+    format!("cannot create the ready file (Next: name another path): {}", path.display())
 }
 
 /// The last interface was deleted.
@@ -203,6 +261,10 @@ mod tests {
     #[test]
     fn every_refusal_is_one_line_with_the_next_step() {
         let present = ["lo".to_string(), "enp1s0".to_string()];
+        let (mut said, mut verified) = (Said::new(), Said::new());
+        said.add("one\n");
+        said.add("two\n");
+        verified.add("-- BEGIN\n0: (bf) r6 = r1\nR1 !read_ok\nprocessed 1 insns\n-- END\n");
         for (err, parts) in [
             (no_privilege(&["CAP_BPF"]), &["CAP_BPF is needed", "sudo"][..]),
             (no_privilege(&["CAP_BPF", "CAP_PERFMON"]), &["CAP_BPF and CAP_PERFMON are needed"]),
@@ -212,19 +274,26 @@ mod tests {
                 &["the default, eth0, does not exist", "`xdplog enp1s0`"],
             ),
             (no_such_interface("eth0", true, None, &present), &["name one of these"]),
-            (
-                occupied("eth0", Some(412), Some("fw")),
-                &["eth0 already runs XDP program 412 (`fw`)"],
-            ),
-            (occupied("eth0", None, None), &["eth0 already runs"]),
+            (occupied("eth0", 412, Some("fw")), &["eth0 already runs XDP program 412 (`fw`)"]),
+            (occupied("eth0", 412, None), &["eth0 already runs XDP program 412,"]),
             (no_native("wg0", &os(libc::EOPNOTSUPP)), &["wg0", "--mode generic"]),
             (no_native("wg0", &os(libc::ERANGE)), &["MTU"]),
             (
-                load_failed(&os(libc::EINVAL), "4.19.0-27-amd64", ""),
+                load_failed(&os(libc::EINVAL), "4.19.0-27-amd64", &Said::new()),
                 &["4.19.0-27-amd64 is too old"],
             ),
-            (load_failed(&os(libc::EPERM), "6.1.0", ""), &["lockdown"]),
-            (load_failed(&os(libc::EINVAL), "6.1.0", "one\ntwo\n"), &["libbpf said: one two"]),
+            (load_failed(&os(libc::EPERM), "6.1.0", &Said::new()), &["lockdown"]),
+            (
+                load_failed(&os(libc::EINVAL), "6.1.0", &said),
+                &["refused the BPF program", "one two"],
+            ),
+            (
+                load_failed(&os(libc::EACCES), "6.1.0", &verified),
+                &["verifier of Linux 6.1.0", "R1 !read_ok"],
+            ),
+            (ring_too_large(8 << 30, 4, 16 << 30), &["--buffer-size"]),
+            (attach_failed("eth0", &os(libc::EBUSY)), &["device above"]),
+            (attach_failed("eth0", &os(libc::EIO)), &["cannot attach to eth0", "dmesg"]),
             (no_ring(&os(libc::ENOMEM)), &["ulimit -l"]),
             (deserted(), &["no interface is left"]),
             (output_failed(&os(libc::ENOSPC), 7), &["7 packets", "make room"]),

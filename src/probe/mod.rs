@@ -51,16 +51,18 @@ pub struct Probe {
 
 /// What libbpf said since the last load began: its messages are for the error,
 /// not for stderr.
-static LIBBPF_SAID: Mutex<String> = Mutex::new(String::new());
+static LIBBPF_SAID: Mutex<advice::Said> = Mutex::new(advice::Said::new());
 
 fn keep_message(level: PrintLevel, message: String) {
-    // The verifier's log comes as one message of many lines: too much to say.
     if level == PrintLevel::Warn
-        && message.trim_end().lines().count() == 1
         && let Ok(mut said) = LIBBPF_SAID.lock()
     {
-        said.push_str(&message);
+        said.add(&message);
     }
+}
+
+fn said() -> advice::Said {
+    LIBBPF_SAID.lock().map(|said| said.clone()).unwrap_or_default()
 }
 
 /// Records in a sample: what fits twice in the ring, so that one is written
@@ -77,7 +79,7 @@ impl Probe {
         check_privilege()?;
         libbpf_rs::set_print(Some((PrintLevel::Warn, keep_message)));
         if let Ok(mut said) = LIBBPF_SAID.lock() {
-            said.clear();
+            *said = advice::Said::new();
         }
 
         // The skeleton borrows this for as long as it lives, and its owner has
@@ -93,7 +95,10 @@ impl Probe {
         if frags {
             open.progs.xdplog.set_flags(libbpf_sys::BPF_F_XDP_HAS_FRAGS);
         }
-        let cpus = libbpf_rs::num_possible_cpus().context("cannot count the CPUs")? as u32;
+        // By number, not by count: the numbers may have gaps.
+        let possible = fs::read_to_string("/sys/devices/system/cpu/possible");
+        let possible = possible.context("cannot see which CPUs there are")?;
+        let cpus = ring::cpu_list(&possible).last().context("no CPU is possible")? + 1;
         open.maps.batches.set_max_entries(cpus).context("cannot size the batches")?;
         for table in [&mut open.maps.overflow_a, &mut open.maps.overflow_b] {
             table.set_max_entries(setup.overflow_sources).context("cannot size a table")?;
@@ -197,33 +202,39 @@ impl Probe {
         };
         if let Some(err) = &refused {
             match err.raw_os_error() {
-                Some(libc::EBUSY | libc::EEXIST) => return Err(self.occupied(iface)),
                 Some(libc::ENODEV | libc::EPERM | libc::EACCES) => {
                     return Err(advice::attach_failed(&iface.name, err));
                 }
-                _ if mode == Mode::Native => return Err(advice::no_native(&iface.name, err)),
+                // Also drivers say so, for reasons of their own.
+                Some(libc::EBUSY | libc::EEXIST) => self.check_free(iface)?,
                 _ => {}
+            }
+            if mode == Mode::Native {
+                return Err(advice::no_native(&iface.name, err));
             }
         }
         match attach(libbpf_sys::XDP_FLAGS_SKB_MODE) {
             Ok(link) => Ok(attached(link, false)),
-            Err(err) => match err.raw_os_error() {
-                Some(libc::EBUSY | libc::EEXIST) => Err(self.occupied(iface)),
-                _ => Err(advice::attach_failed(&iface.name, &err)),
-            },
+            Err(err) => {
+                self.check_free(iface)?;
+                Err(advice::attach_failed(&iface.name, &err))
+            }
         }
     }
 
-    fn occupied(&self, iface: &Interface) -> anyhow::Error {
+    /// Fails if `iface` runs an XDP program, with its id and name.
+    pub fn check_free(&self, iface: &Interface) -> Result<()> {
         let query =
             Xdp::new(self.skel.progs.xdplog.as_fd()).query(iface.index as i32, XdpFlags::NONE).ok();
-        let id = query.and_then(|q| {
+        let Some(id) = query.and_then(|q| {
             [q.prog_id, q.drv_prog_id, q.skb_prog_id, q.hw_prog_id].into_iter().find(|&id| id != 0)
-        });
-        let name = id
-            .and_then(|id| ProgramHandle::from_prog_id(id).ok())
+        }) else {
+            return Ok(());
+        };
+        let name = ProgramHandle::from_prog_id(id)
+            .ok()
             .map(|program| program.name().to_string_lossy().into_owned());
-        advice::occupied(&iface.name, id, name.as_deref())
+        Err(advice::occupied(&iface.name, id, name.as_deref()))
     }
 }
 
@@ -236,6 +247,12 @@ pub struct Attachment {
     pub name: String,
     /// Whether the program runs in the driver.
     pub native: bool,
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        sys::detach(self.link.as_fd());
+    }
 }
 
 impl Attachment {
@@ -289,11 +306,10 @@ impl Batches {
 }
 
 fn load_error(err: libbpf_rs::Error) -> anyhow::Error {
-    let said = LIBBPF_SAID.lock().map(|said| said.clone()).unwrap_or_default();
     let release = nix::sys::utsname::uname()
         .map(|name| name.release().to_string_lossy().into_owned())
         .unwrap_or_default();
-    advice::load_failed(&os_error(&err), &release, &said)
+    advice::load_failed(&os_error(&err), &release, &said())
 }
 
 /// The operating system's error behind one of libbpf-rs's, which keeps the

@@ -31,6 +31,14 @@ pub fn attach_xdp(program: BorrowedFd<'_>, ifindex: i32, flags: u32) -> io::Resu
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Detach a link now, whoever else holds it: closing it does so only for the
+/// last one.
+pub fn detach(link: BorrowedFd<'_>) {
+    // SAFETY: a system call on an open descriptor. It fails where the interface
+    // is gone, and the program with it.
+    unsafe { libbpf_sys::bpf_link_detach(link.as_raw_fd()) };
+}
+
 /// Run a raw tracepoint program once on `cpu`; what it returned. libbpf-rs has
 /// this on `ProgramMut` alone, which cannot go to another thread.
 pub fn run_on_cpu(program: BorrowedFd<'_>, cpu: u32) -> io::Result<u32> {

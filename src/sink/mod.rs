@@ -16,6 +16,10 @@ pub use output::Output;
 /// Bytes that are gathered before they are written under load.
 const BUFFER: usize = 256 * 1024;
 
+/// No record is shorter, so that the marks of a full buffer never need more
+/// memory than they begin with.
+const SHORTEST: usize = 16;
+
 /// A count for each interface slot.
 pub type PerSlot = [u64; MAX_SLOTS];
 
@@ -85,7 +89,7 @@ impl Sink {
             shutdown,
             buffer: vec![0; BUFFER].into(),
             len: 0,
-            marks: Vec::with_capacity(BUFFER / 32),
+            marks: Vec::with_capacity(BUFFER / SHORTEST),
             summaries: Vec::new(),
             counts: Counts::default(),
             closed: None,

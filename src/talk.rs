@@ -1,0 +1,24 @@
+//! Messages, on stderr. They are told if they can be: a stderr that is closed,
+//! full, or that nobody reads must not keep xdplog from its work, and least of
+//! all from stopping.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use crate::shutdown::Shutdown;
+use crate::sink::Output;
+
+/// How long a message waits for room.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Write `text`, lines without the last one's end; dropped if there is no room.
+pub fn say(text: &str) {
+    let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() else { return };
+    let Ok(limit) = Shutdown::new() else { return };
+    limit.begin(PATIENCE);
+    // Whom would one tell?
+    let _ = Output::new(stderr).write_all(format!("{text}\n").as_bytes(), &limit);
+}
