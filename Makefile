@@ -17,14 +17,15 @@ help: ## List the targets
 deps: ## Install what is missing, with the system's package manager
 	@sh .ci/deps.sh
 
+# stdout is data: these print none of their own.
 build: deps ## Build in release
-	$(CARGO) build --release --locked
+	@$(CARGO) build --release --locked
 
 run: build ## Log the packets of IFACE (default eth0) until Ctrl-C
-	$(SUDO) ./$(BIN) $(IFACE)
+	@$(SUDO) ./$(BIN) $(IFACE)
 
 demo: build ## See it work for 5 seconds, without touching a real interface
-	$(SUDO) sh examples/demo.sh ./$(BIN)
+	@$(SUDO) sh examples/demo.sh ./$(BIN)
 
 test: deps ## Run all tests, in network namespaces of their own
 	$(CARGO) test --locked
@@ -32,7 +33,7 @@ test: deps ## Run all tests, in network namespaces of their own
 lint: deps ## Check the style of Rust and C
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	clang-format --dry-run --Werror src/bpf/*.c src/bpf/*.h
+	clang-format --dry-run --Werror src/bpf/*.[ch] tests/bpf/*.c benches/bpf/*.c
 
 vmlinux: deps ## Make the kernel's types anew from the running kernel
 	@mkdir -p $(dir $(VMLINUX))

@@ -50,6 +50,11 @@ if ! new_enough; then
 	say "no cargo $RUST or newer: installing Rust with rustup"
 	if has rustup; then
 		rustup toolchain install stable --profile minimal -c rustfmt -c clippy
+		# Whoever has a default toolchain keeps it.
+		if rustup default >/dev/null 2>&1; then
+			say "your default toolchain is older. Next: RUSTUP_TOOLCHAIN=stable make"
+			exit 1
+		fi
 		rustup default stable
 	else
 		curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs |

@@ -3,10 +3,17 @@
 # own, with a packet sent and Ctrl-C pressed.
 set -eu
 sudo=
-[ "$(id -u)" = 0 ] || sudo=sudo
+# Into the namespace takes root; make itself is run as whoever this is.
+as_user=
+if [ "$(id -u)" != 0 ]; then
+	sudo=sudo
+	as_user="sudo -u $(id -un)"
+fi
+make=
 ns=xdplog-run-$$
 out=$(mktemp)
 clean_up() {
+	[ -z "$make" ] || $sudo kill -s KILL -- "-$make" 2>/dev/null || true
 	$sudo ip netns del "$ns" 2>/dev/null || true
 	rm -f "$out"
 }
@@ -18,7 +25,7 @@ $sudo ip -n "$ns" link set run1 up
 $sudo ip -n "$ns" addr add 192.0.2.1/24 dev run1
 
 # setsid: Ctrl-C goes to all of the group, as a terminal sends it.
-setsid $sudo ip netns exec "$ns" make -s run IFACE=run0 >"$out" &
+setsid $sudo ip netns exec "$ns" $as_user make run IFACE=run0 >"$out" &
 make=$!
 tries=0
 until $sudo ip -n "$ns" link show run0 | grep -q 'prog/xdp id'; do
@@ -36,6 +43,7 @@ until grep -qx 'LOG: SRC 192.0.2.1, ACTION 2' "$out"; do
 done
 $sudo kill -s INT -- "-$make"
 wait "$make" || true
+make=
 if $sudo ip -n "$ns" link show run0 | grep -q 'prog/xdp id'; then
 	echo "the program is still attached" >&2
 	exit 1
