@@ -1,13 +1,25 @@
-//! What logging costs and how fast it is. Every contender runs in one run, in
-//! turn, some rounds; medians and ratios are what to read. No test: nothing
-//! fails here because a machine is noisy.
+//! What logging costs and how fast it is, side by side with others that log
+//! packets. All contenders run in one run, in turn, some rounds; medians and
+//! ratios are what to read. No test: nothing fails here because a machine is
+//! noisy. It does fail where its own counts do not agree.
+//!
+//! `make bench`, or `make bench-short` for one round of each.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+mod contender;
+mod measure;
 mod program;
-mod scenes;
+mod report;
+
+use std::path::PathBuf;
 
 fn main() {
     common::need_root();
-    scenes::run();
+    // cargo bench says --bench; what else there is, is ours.
+    let short = std::env::args().any(|arg| arg == "--short");
+    let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench");
+    std::fs::create_dir_all(&out).unwrap();
+    let results = measure::all(&measure::Plan::new(short));
+    report::write(&results, &out);
 }

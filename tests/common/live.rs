@@ -2,8 +2,9 @@
 //! that redirects them into a veth end.
 
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::{Duration, Instant};
 
-use libbpf_rs::libbpf_sys;
+use libbpf_rs::{Object, libbpf_sys};
 use nix::net::if_::if_nametoindex;
 
 use super::net::Net;
@@ -13,27 +14,36 @@ use super::program;
 /// which has to have an XDP program. May lose some where the veth's queue is
 /// full: the interface's counters tell.
 pub fn flood(net: &Net, n: u32, frame: &[u8], count: u32) {
-    send(net, n, frame, count, 0);
+    net.there(|| Sender::new(n, 0).send(frame, count));
 }
 
 /// The same with UDP over IPv4 from `sources` addresses in turn, 11.0.0.0 on.
 pub fn flood_sources(net: &Net, n: u32, sources: u32, count: u32) {
     let frame = super::frames::udp4([11, 0, 0, 0].into(), 18);
-    send(net, n, &frame, count, sources);
+    net.there(|| Sender::new(n, sources).send(&frame, count));
 }
 
-fn send(net: &Net, n: u32, frame: &[u8], count: u32, sources: u32) {
-    net.there(|| {
+/// Sends live frames; to be made and used in the namespace "there".
+pub struct Sender(Object);
+
+impl Sender {
+    /// Into `thereN`. IPv4 frames get one of `sources` addresses each, in turn;
+    /// with 0 they keep their own.
+    pub fn new(n: u32, sources: u32) -> Sender {
         let ifindex = if_nametoindex(&*format!("there{n}")).unwrap();
-        let object = program::load("tests/bpf/traffic.bpf.c", |object| {
+        Sender(program::load("tests/bpf/traffic.bpf.c", |object| {
             let mut rodata = object
                 .maps_mut()
                 .find(|map| map.name().to_string_lossy().ends_with(".rodata"))
                 .expect("the program has knobs");
             let knobs = [ifindex, sources].map(u32::to_ne_bytes).concat();
             rodata.initial_value_mut().unwrap()[..8].copy_from_slice(&knobs);
-        });
-        let program = object.progs().next().unwrap();
+        }))
+    }
+
+    /// As fast as it goes.
+    pub fn send(&self, frame: &[u8], count: u32) {
+        let program = self.0.progs().next().unwrap();
         let mut opts = libbpf_sys::bpf_test_run_opts {
             sz: size_of::<libbpf_sys::bpf_test_run_opts>() as _,
             data_in: frame.as_ptr().cast(),
@@ -47,5 +57,19 @@ fn send(net: &Net, n: u32, frame: &[u8], count: u32, sources: u32) {
             libbpf_sys::bpf_prog_test_run_opts(program.as_fd().as_raw_fd(), &raw mut opts)
         };
         assert_eq!(err, 0, "send live frames: {}", std::io::Error::from_raw_os_error(-err));
-    });
+    }
+
+    /// At `rate` packets a second for `time`, in portions of a millisecond's.
+    pub fn send_paced(&self, frame: &[u8], rate: f64, time: Duration) {
+        let start = Instant::now();
+        let mut sent = 0u64;
+        while start.elapsed() < time {
+            let due = (start.elapsed().as_secs_f64() * rate) as u64 + 1;
+            if due > sent {
+                self.send(frame, (due - sent) as u32);
+                sent = due;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 }

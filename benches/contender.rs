@@ -1,0 +1,249 @@
+//! Those that log packets: how each is started, and how many it logged.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use libbpf_rs::{Xdp, XdpFlags};
+use nix::net::if_::if_nametoindex;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::common::net::Net;
+use crate::common::process::{BIN, PATIENCE, assert_balanced};
+use crate::program::Program;
+
+/// A way to log packets, or the absence of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contender {
+    /// An XDP program that passes everything: what the others are held against.
+    Nothing,
+    /// xdplog, a line a packet.
+    Xdplog,
+    /// The tutorial's design, a line a packet.
+    Tutorial,
+    /// `tcpdump -nn -l`, a line a packet.
+    TcpdumpText,
+    /// `tcpdump -w`.
+    TcpdumpWrite,
+    /// `dumpcap`.
+    Dumpcap,
+}
+
+use Contender::{Dumpcap, Nothing, TcpdumpText, TcpdumpWrite, Tutorial, Xdplog};
+
+/// Those that log.
+pub const ALL: [Contender; 5] = [Xdplog, Tutorial, TcpdumpText, TcpdumpWrite, Dumpcap];
+
+/// The tutorial's binary, built by `make bench` beforehand.
+const TUTORIAL: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/benches/tutorial/target/release/tutorial");
+
+impl Contender {
+    pub fn name(self) -> &'static str {
+        match self {
+            Nothing => "empty XDP program",
+            Xdplog => "xdplog",
+            Tutorial => "tutorial's design",
+            TcpdumpText => "tcpdump -nn -l",
+            TcpdumpWrite => "tcpdump -w",
+            Dumpcap => "dumpcap -w",
+        }
+    }
+
+    /// Whether it logs lines on stdout.
+    pub fn is_text(self) -> bool {
+        matches!(self, Xdplog | Tutorial | TcpdumpText)
+    }
+
+    /// Whether it runs an XDP program of its own.
+    pub fn has_program(self) -> bool {
+        matches!(self, Xdplog | Tutorial)
+    }
+
+    fn command(self, log: &Path) -> (&'static str, Vec<String>, &'static str) {
+        let words = |text: &str| text.split(' ').map(str::to_string).collect::<Vec<_>>();
+        let log = log.display();
+        // Only what arrives, as xdplog sees no more; and no change of user, who
+        // could not write here.
+        match self {
+            Nothing => ("sleep", words("1000"), ""),
+            Xdplog => (BIN, words("here0 --stats-format json"), "logging"),
+            Tutorial => (TUTORIAL, words("here0"), "ready"),
+            TcpdumpText => ("tcpdump", words("-i here0 -Q in -Z root -nn -l"), "listening on"),
+            TcpdumpWrite => {
+                ("tcpdump", words(&format!("-i here0 -Q in -Z root -w {log}")), "listening on")
+            }
+            Dumpcap => ("dumpcap", words(&format!("-q -i here0 -w {log}")), "File:"),
+        }
+    }
+
+    /// Start, with stdout into `stdout` and what is written otherwise into the
+    /// file `log`.
+    pub fn start(self, net: &Net, log: &Path, stdout: Stdio) -> Running {
+        let empty = (!self.has_program()).then(|| EmptyXdp::attach(net));
+        let (program, args, ready) = self.command(log);
+        let since = Instant::now();
+        let mut child = Command::new("ip")
+            .args(["netns", "exec", &net.here, program])
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|err| panic!("{program}: {err}"));
+        let (tx, stderr) = mpsc::channel();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tx.send(line)));
+        while !ready.is_empty() {
+            let line = stderr
+                .recv_timeout(PATIENCE)
+                .unwrap_or_else(|_| panic!("{} starts (`make bench` prepares it)", self.name()));
+            if line.contains(ready) {
+                break;
+            }
+        }
+        let started = since.elapsed();
+        Running { contender: self, child, stderr, started, log: log.into(), _empty: empty }
+    }
+}
+
+/// A contender at work.
+pub struct Running {
+    contender: Contender,
+    pub child: Child,
+    stderr: Receiver<String>,
+    /// From exec to its saying that it logs.
+    pub started: Duration,
+    log: PathBuf,
+    _empty: Option<EmptyXdp>,
+}
+
+/// What a contender did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Did {
+    /// Packets logged one by one.
+    pub logged: u64,
+    /// CPU time of the process, in seconds.
+    pub cpu: f64,
+    /// Most memory resident at once, in MiB.
+    pub memory: f64,
+}
+
+impl Running {
+    /// Wait until it has nothing more to do, stop it, and see what it did.
+    pub fn stop(mut self) -> Did {
+        let pid = self.child.id();
+        let mut cpu = cpu_seconds(pid);
+        let since = Instant::now();
+        loop {
+            std::thread::sleep(Duration::from_millis(40));
+            let now = cpu_seconds(pid);
+            if now - cpu < 0.001 || since.elapsed() > Duration::from_secs(20) {
+                cpu = now;
+                break;
+            }
+            cpu = now;
+        }
+        let memory = peak_memory(pid);
+        kill(Pid::from_raw(pid as i32), Signal::SIGINT).unwrap();
+        let status = self.child.wait().unwrap();
+        let stderr: Vec<String> = self.stderr.iter().collect();
+        let logged = match self.contender {
+            Nothing => 0,
+            Xdplog => {
+                assert!(status.success(), "{stderr:?}");
+                let json = stderr.iter().rfind(|line| line.starts_with('{')).expect("a summary");
+                let summary: serde_json::Value = serde_json::from_str(json).unwrap();
+                assert_balanced(&summary);
+                let logged = summary["logged"].as_u64().unwrap();
+                if self.log.exists() && summary["summarised"] == 0 {
+                    assert_eq!(logged, lines(&self.log), "as many lines as it says");
+                }
+                logged
+            }
+            Tutorial | TcpdumpText => lines(&self.log),
+            TcpdumpWrite | Dumpcap => packets(&self.log),
+        };
+        let _ = std::fs::remove_file(&self.log);
+        Did { logged, cpu, memory }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines(path: &Path) -> u64 {
+    let Ok(file) = File::open(path) else { return 0 };
+    let mut file = BufReader::with_capacity(1 << 20, file);
+    let mut count = 0;
+    loop {
+        let chunk = file.fill_buf().unwrap();
+        if chunk.is_empty() {
+            return count;
+        }
+        count += chunk.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        let len = chunk.len();
+        file.consume(len);
+    }
+}
+
+/// Packets in a capture file, by `capinfos`.
+fn packets(path: &Path) -> u64 {
+    let output = Command::new("capinfos").args(["-c", "-M", "-T", "-r"]).arg(path).output();
+    let text = String::from_utf8(output.expect("capinfos").stdout).unwrap();
+    text.trim().rsplit('\t').next().and_then(|count| count.parse().ok()).unwrap_or(0)
+}
+
+/// CPU time of a process so far, by its scheduler's account.
+pub fn cpu_seconds(pid: u32) -> f64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let ns: f64 = tasks
+        .filter_map(|task| {
+            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            text.split_whitespace().next()?.parse::<f64>().ok()
+        })
+        .sum();
+    ns / 1e9
+}
+
+fn peak_memory(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kib.unwrap_or(0.0) / 1024.0
+}
+
+/// An empty XDP program on `here0`: without any, a veth takes no live frames.
+struct EmptyXdp {
+    program: Program,
+    ns: String,
+}
+
+impl EmptyXdp {
+    fn attach(net: &Net) -> EmptyXdp {
+        let program = Program::empty();
+        net.here(|| {
+            let index = if_nametoindex("here0").unwrap() as i32;
+            Xdp::new(program.as_fd()).attach(index, XdpFlags::DRV_MODE).unwrap();
+        });
+        EmptyXdp { program, ns: net.here.clone() }
+    }
+}
+
+impl Drop for EmptyXdp {
+    fn drop(&mut self) {
+        crate::common::net::in_ns(&self.ns, || {
+            let index = if_nametoindex("here0").unwrap() as i32;
+            Xdp::new(self.program.as_fd()).detach(index, XdpFlags::DRV_MODE).unwrap();
+        });
+    }
+}
