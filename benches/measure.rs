@@ -107,8 +107,9 @@ pub fn all(plan: &Plan) -> Results {
     let parse = Program::compile("benches/bpf/parse_only.bpf.c");
     for round in 1..=plan.rounds {
         eprintln!("bench: round {round} of {}", plan.rounds);
-        let ns =
-            |program: &Program| on_cpu_0(|| program.run(&frame(), plan.packets)).as_nanos() as f64;
+        let ns = |program: &Program| {
+            on_cpu_0(|| program.run(&frame(), plan.packets)) / f64::from(plan.packets) * 1e9
+        };
         results.add("ns", "empty", ns(&empty));
         results.add("ns", "parse only", ns(&parse));
         for contender in [Contender::Xdplog, Contender::Tutorial] {
