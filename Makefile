@@ -9,10 +9,10 @@ ARCH    := $(shell uname -m)
 VMLINUX := vmlinux/$(ARCH)/vmlinux.h
 BIN     := target/release/xdplog
 
-.PHONY: help deps build run demo test lint vmlinux install uninstall clean
+.PHONY: help deps build run demo test bench bench-short lint vmlinux install uninstall clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## Install what is missing, with the system's package manager
 	@sh .ci/deps.sh
@@ -29,6 +29,14 @@ demo: build ## See it work for 5 seconds, without touching a real interface
 
 test: deps ## Run all tests, in network namespaces of their own
 	$(CARGO) test --locked
+
+bench: deps ## Measure against others that log packets (some 5 minutes)
+	@BENCH=1 sh .ci/deps.sh
+	$(CARGO) build --release --locked --manifest-path benches/tutorial/Cargo.toml
+	$(CARGO) bench --locked --bench bench -- $(if $(SHORT),--short)
+
+bench-short: ## The same in half a minute, one round of each
+	@$(MAKE) bench SHORT=1
 
 lint: deps ## Check the style of Rust and C
 	$(CARGO) fmt --check

@@ -12,8 +12,12 @@ has() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1; }
 sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
 
+# With BENCH=1 also what the benchmark measures against.
+peers=
+[ -z "${BENCH:-}" ] || peers="tcpdump dumpcap capinfos"
+
 lacking() {
-	for tool in clang clang-format make gcc pkg-config ip bpftool capsh; do
+	for tool in $peers clang clang-format make gcc pkg-config ip bpftool capsh; do
 		has "$tool" || { say "no $tool"; return 0; }
 	done
 	pkg-config --exists libelf zlib || { say "no libelf or zlib headers"; return 0; }
@@ -29,10 +33,12 @@ if lacking; then
 		apt-cache show bpftool 2>/dev/null | grep -q '^Filename' || bpftool=linux-tools-generic
 		$sudo apt-get install -y -q --no-install-recommends ca-certificates curl \
 			clang clang-format gcc libc6-dev libelf-dev zlib1g-dev pkg-config \
-			make iproute2 libcap2-bin "$bpftool"
+			make iproute2 libcap2-bin "$bpftool" \
+			${peers:+tcpdump wireshark-common}
 	elif has dnf; then
 		$sudo dnf install -y curl clang clang-tools-extra gcc elfutils-libelf-devel \
-			zlib-devel pkgconf-pkg-config make iproute libcap bpftool
+			zlib-devel pkgconf-pkg-config make iproute libcap bpftool \
+			${peers:+tcpdump wireshark-cli}
 	else
 		say "neither apt-get nor dnf here. Next: install by hand clang, clang-format, gcc," \
 			"libelf and zlib with headers, pkg-config, make, iproute2, capsh, bpftool"
