@@ -138,6 +138,11 @@ impl Running {
     /// Wait until it has nothing more to do, stop it, and see what it did.
     pub fn stop(mut self) -> Did {
         let pid = self.child.id();
+        if !self.contender.has_program() && self.contender != Nothing {
+            // libpcap hands over a block of packets when it is full or a second
+            // old, and none of it when stopped before.
+            std::thread::sleep(Duration::from_millis(1200));
+        }
         let mut cpu = cpu_seconds(pid);
         let since = Instant::now();
         loop {

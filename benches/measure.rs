@@ -299,14 +299,15 @@ fn idle(results: &mut Results, net: &Net, log: &Path) {
     results.add("idle %", Contender::Xdplog.name(), used / 3.0 * 100.0);
 }
 
-/// The share of packets logged one by one at an offered rate over veth.
+/// The share of the packets offered over veth that is logged one by one. Where
+/// a contender slows the path so that the sender does not come to send them all,
+/// what was not sent was not logged.
 fn share_at(plan: &Plan, net: &Net, contender: Contender, rate: f64, log: &Path) -> f64 {
     let running = contender.start(net, log, to_file(contender, log));
-    let before = net.received(0);
     net.there(|| {
         pin_to_one_cpu();
         Sender::new(0, 0).send_paced(&frame(), rate, plan.time);
     });
-    let did = running.stop();
-    did.logged as f64 / (net.received(0) - before) as f64
+    let offered = rate * plan.time.as_secs_f64();
+    (running.stop().logged as f64 / offered).min(1.0)
 }
