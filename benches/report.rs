@@ -171,7 +171,9 @@ fn plot(results: &Results) -> String {
         left + width / 2.0,
         top + height + 42.0
     );
-    for (i, ((name, points), colour)) in results.shares.iter().zip(COLOURS).enumerate() {
+    for (i, (contender, colour)) in ALL.into_iter().zip(COLOURS).enumerate() {
+        let name = contender.name();
+        let points = results.shares.get(name).map_or(&[][..], Vec::as_slice);
         let line: Vec<String> =
             points.iter().map(|&(rate, share)| format!("{:.1},{:.1}", x(rate), y(share))).collect();
         let at = top + 14.0 + 22.0 * i as f64;
