@@ -90,11 +90,17 @@ pub struct Logged {
 impl Logged {
     /// Read line by line, each of which has to have one of the two forms.
     pub fn read(log: impl Read) -> Logged {
+        Logged::read_watching(log, |_| ())
+    }
+
+    /// The same, showing each line to `watch` as it comes.
+    pub fn read_watching(log: impl Read, mut watch: impl FnMut(&str)) -> Logged {
         let mut logged = Logged::default();
         let mut log = BufReader::with_capacity(1 << 20, log);
         let mut line = String::new();
         while log.read_line(&mut line).unwrap() > 0 {
             logged.add(line.trim_end());
+            watch(&line);
             line.clear();
         }
         logged
@@ -160,6 +166,25 @@ impl Xdplog {
 
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).expect("send a signal");
+    }
+
+    /// Stop all its threads where they are; on return they are.
+    pub fn park(&self) {
+        self.signal(Signal::SIGSTOP);
+        let stopped = |task: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            // The name, in parentheses, may hold anything; the state follows.
+            stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+        };
+        let tasks = format!("/proc/{}/task", self.pid());
+        while !std::fs::read_dir(&tasks).unwrap().map(Result::unwrap).all(stopped) {
+            thread::yield_now();
+        }
+    }
+
+    /// Go on after [`Xdplog::park`].
+    pub fn unpark(&self) {
+        self.signal(Signal::SIGCONT);
     }
 
     /// Its stdout, to be read by the caller.
