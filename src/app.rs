@@ -21,12 +21,12 @@ use crate::format::Classic;
 use crate::ledger::Ledger;
 use crate::mailbox::Mailbox;
 use crate::pressure::Pressure;
-use crate::probe::{Attachment, Interface, Probe, Setup, advice, ring};
+use crate::probe::{self, Attachment, Interface, Probe, Setup, advice, ring};
 use crate::reader::{Ended, Reader, Work};
 use crate::report::Report;
 use crate::shutdown::{self, Shutdown};
 use crate::sink::{Closed, Output, Sink};
-use crate::talk::say;
+use crate::talk::{say, say_last};
 
 /// How a run ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +38,14 @@ pub enum Outcome {
 }
 
 /// Why to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Stop {
     /// A signal, the time, the count, or the sink's end.
     Asked,
     /// No interface is left.
     Deserted,
+    /// Something failed that it cannot go on without.
+    Failed(anyhow::Error),
 }
 
 /// What is left to write may take this long; stopping stays within a second.
@@ -88,18 +90,19 @@ pub fn run(config: &Config) -> Result<Outcome> {
     // From here on the reader has to be stopped whatever happens.
     let watched = watch(config, &ifaces, &probe, &mut pressure, ring_size, stop);
     // All detached; a packet that is still under way ends before this does.
-    let in_summary = pressure.finish();
+    let drained = pressure.drain();
     shutdown.begin(GRACE);
     let ended = reader.join().map_err(|_| anyhow!("the reader's thread died"))?;
     let (stop, watched) = watched?;
-    let names = ifaces.into_iter().map(|iface| iface.name).collect::<Vec<_>>();
-    settle(config, &probe, &names, ended?, stop, Times { watched, in_summary: in_summary? })
-}
+    let ended = ended?;
 
-/// How long something lasted.
-struct Times {
-    watched: Duration,
-    in_summary: Duration,
+    let counters = probe.counters()?;
+    let ledger = Ledger::settle(&counters, &ended.tally);
+    let names: Vec<String> = ifaces.into_iter().map(|iface| iface.name).collect();
+    let in_summary = pressure.finish(&counters);
+    let report = Report { names: &names, ledger: &ledger, watched, in_summary };
+    tell(config, &report, &ended);
+    conclude(&ledger, ended, stop, drained)
 }
 
 /// Load the program and open the rings: as large as wanted, or as the kernel
@@ -116,6 +119,10 @@ fn open(
     let cpus = sysconf_positive(SysconfVar::_NPROCESSORS_ONLN)?;
     let wanted = ring::pages(config.buffer_size, cpus, memory.get(), page);
     let all = (wanted as u64).saturating_mul(page.get()).saturating_mul(cpus.get());
+    let tables = probe::overflow_memory(config.overflow_sources);
+    if tables > memory.get() / 2 {
+        return Err(advice::tables_too_large(tables, memory.get()));
+    }
     if all > memory.get() / 2 {
         let ring = wanted as u64 * page.get();
         return Err(advice::ring_too_large(ring, cpus.get(), memory.get()));
@@ -209,8 +216,10 @@ fn watch(
                     if attached.is_empty() {
                         break Stop::Deserted;
                     }
-                    if let Some(said) = pressure.look(&probe.counters()?)? {
-                        say(&format!("xdplog: {said}"));
+                    match probe.counters().and_then(|counters| pressure.look(&counters)) {
+                        Ok(Some(said)) => say(&format!("xdplog: {said}")),
+                        Ok(None) => {}
+                        Err(err) => break Stop::Failed(err),
                     }
                 }
             }
@@ -220,36 +229,36 @@ fn watch(
     })
 }
 
-/// Count what happened, say it, and find how the run ended.
-fn settle(
-    config: &Config,
-    probe: &Probe,
-    names: &[String],
-    ended: Ended,
-    stop: Stop,
-    times: Times,
-) -> Result<Outcome> {
-    let Times { watched, in_summary } = times;
-    let ledger = Ledger::settle(&probe.counters()?, &ended.tally);
+/// Say what happened.
+fn tell(config: &Config, report: &Report<'_>, ended: &Ended) {
     let gone = matches!(ended.closed, Some(Closed::ByReader));
     // When the reader went away it has what it wanted: no words about it.
-    if let Some(format) = config.stats.filter(|_| !gone || config.stats_explicit) {
-        let report = Report { names, ledger: &ledger, watched, in_summary };
-        match format {
-            StatsFormat::Text => say(report.text().trim_end()),
-            StatsFormat::Json => say(&report.json()),
-        }
+    match config.stats.filter(|_| !gone || config.stats_explicit) {
+        Some(StatsFormat::Text) => say_last(report.text().trim_end()),
+        Some(StatsFormat::Json) => say_last(&report.json()),
+        None => {}
+    }
+}
+
+/// How the run ended. That the counts do not agree outweighs all else.
+fn conclude(ledger: &Ledger, ended: Ended, stop: Stop, drained: Result<()>) -> Result<Outcome> {
+    let dropped = ended.tally.sink.dropped.iter().sum();
+    let failed = match (ended.closed, stop) {
+        (Some(Closed::Failed(err)), _) => Err(advice::output_failed(&err, dropped)),
+        (_, Stop::Failed(err)) => Err(err),
+        (_, Stop::Deserted) => Err(advice::deserted()),
+        (_, Stop::Asked) => drained,
+    };
+    if ledger.broken.is_empty() {
+        return failed.map(|()| Outcome::Done);
+    }
+    if let Err(err) = failed {
+        say(&format!("xdplog: {err:#}"));
     }
     for broken in &ledger.broken {
         say(&format!("xdplog: the counts do not agree: {broken}. Next: please report this"));
     }
-    if let Some(Closed::Failed(err)) = &ended.closed {
-        return Err(advice::output_failed(err, ended.tally.sink.dropped.iter().sum()));
-    }
-    if stop == Stop::Deserted {
-        return Err(advice::deserted());
-    }
-    Ok(if ledger.broken.is_empty() { Outcome::Done } else { Outcome::Unbalanced })
+    Ok(Outcome::Unbalanced)
 }
 
 fn still_there(attachment: &Attachment) -> bool {

@@ -91,7 +91,7 @@ struct Args {
     /// Sources that are told apart while packets find no room in the ring; the
     /// rest is one line for each verdict
     #[arg(long, value_name = "N", default_value_t = 65_536,
-          value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+          value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     overflow_sources: u32,
 
     /// No start line and no summary; warnings, losses and errors remain, and a

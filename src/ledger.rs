@@ -82,10 +82,10 @@ impl Ledger {
             must_equal(
                 "seen = not_ip + unselected + recorded + overflowed",
                 k.seen,
-                k.not_ip + k.unselected + k.logged + k.summarised,
+                k.not_ip + k.unselected + k.recorded + k.overflowed,
             );
-            must_equal("recorded = read", k.logged, read);
-            must_equal("overflowed = drained", k.summarised, drained);
+            must_equal("recorded = read", k.recorded, read);
+            must_equal("overflowed = drained", k.overflowed, drained);
             must_equal(
                 "read + drained = written + summarised + beyond the count + dropped",
                 read + drained,
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     fn example() -> (Vec<Counters>, Tally) {
-        let kernel = Counters { seen: 100, not_ip: 3, unselected: 7, summarised: 20, logged: 70 };
+        let kernel = Counters { seen: 100, not_ip: 3, unselected: 7, overflowed: 20, recorded: 70 };
         let mut tally = Tally::default();
         tally.read[0] = 70;
         tally.drained[0] = 20;
@@ -149,8 +149,8 @@ mod tests {
         let (kernel, tally) = example();
         for change in [
             |k: &mut Counters, _: &mut Tally| k.seen += 1,
-            |k: &mut Counters, _: &mut Tally| k.logged -= 1,
-            |k: &mut Counters, _: &mut Tally| k.summarised -= 1,
+            |k: &mut Counters, _: &mut Tally| k.recorded -= 1,
+            |k: &mut Counters, _: &mut Tally| k.overflowed -= 1,
             |_: &mut Counters, t: &mut Tally| t.read[0] -= 1,
             |_: &mut Counters, t: &mut Tally| t.drained[0] += 1,
             |_: &mut Counters, t: &mut Tally| t.sink.written[0] += 1,

@@ -1,6 +1,6 @@
 //! The state of not keeping up: for how long packets find no room, when their
-//! counts are drained, and what is said about it. Neither maps nor lines are
-//! touched here.
+//! counts are drained, and what is said about it. How draining is done, and what
+//! a summary looks like, is not known here.
 
 #![forbid(unsafe_code)]
 
@@ -13,16 +13,19 @@ use crate::bpf::Counters;
 use crate::mailbox::Mailbox;
 use crate::probe::{Overflow, advice};
 
-/// While packets go on to find no room, summaries come this often, and so do
-/// messages.
-const PACE: Duration = Duration::from_millis(950);
+/// While packets go on to find no room, summaries come at the first look after
+/// this time: with the time between looks and the drain itself once a second.
+const DRAIN_PACE: Duration = Duration::from_millis(500);
+
+/// And messages no more often than this.
+const MESSAGE_PACE: Duration = Duration::from_secs(1);
 
 /// Looks at the counters from time to time, and remembers.
 #[derive(Debug)]
 pub struct Pressure {
     overflow: Overflow,
     mailbox: Arc<Mailbox>,
-    /// Packets seen and summarised, at the last look.
+    /// Packets seen and overflowed, at the last look.
     last: (u64, u64),
     last_look: Instant,
     /// The same at the last message, and when that was.
@@ -34,8 +37,8 @@ pub struct Pressure {
     in_summary: Duration,
 }
 
-fn is_past(since: Option<Instant>, now: Instant) -> bool {
-    since.is_none_or(|since| now.duration_since(since) >= PACE)
+fn is_past(since: Option<Instant>, now: Instant, pace: Duration) -> bool {
+    since.is_none_or(|since| now.duration_since(since) >= pace)
 }
 
 impl Pressure {
@@ -58,42 +61,62 @@ impl Pressure {
     /// most once a second.
     pub fn look(&mut self, counters: &[Counters]) -> Result<Option<String>> {
         let now = Instant::now();
-        let seen = counters.iter().map(|slot| slot.seen).sum();
-        let summarised = counters.iter().map(|slot| slot.summarised).sum();
-        let growing = summarised > self.last.1;
-        if growing {
-            self.in_summary += now.duration_since(self.last_look);
-            self.pending = true;
-        }
-        self.last = (seen, summarised);
-        self.last_look = now;
+        let growing = self.account(counters, now);
+        let (seen, overflowed) = self.last;
 
         // At once when there is room again, else at a steady pace; and only
         // when the reader has taken the last, as it may be stuck.
-        let is_time = !growing || is_past(self.last_drain, now);
+        let is_time = !growing || is_past(self.last_drain, now, DRAIN_PACE);
         if self.pending && is_time && self.mailbox.is_empty() {
-            self.mailbox.put(self.overflow.drain()?);
+            self.drain()?;
             self.pending = false;
             self.last_drain = Some(now);
         }
 
-        if summarised == self.told.1 || !is_past(self.last_told, now) {
+        if overflowed == self.told.1 || !is_past(self.last_told, now, MESSAGE_PACE) {
             return Ok(None);
         }
         let line = advice::in_summary(
             self.in_summary,
-            summarised - self.told.1,
+            overflowed - self.told.1,
             seen.saturating_sub(self.told.0),
         );
-        self.told = (seen, summarised);
+        self.told = (seen, overflowed);
         self.last_told = Some(now);
         Ok(Some(line))
     }
 
-    /// Everything is detached: wait until no program runs any more, and put the
-    /// rest into the mailbox. For how long packets found no room.
-    pub fn finish(mut self) -> Result<Duration> {
-        self.mailbox.put(self.overflow.drain()?);
-        Ok(self.in_summary)
+    /// Put what has been counted so far into the mailbox. Waits for running
+    /// programs: where all are detached, nothing comes after it.
+    pub fn drain(&mut self) -> Result<()> {
+        let mut summaries = Vec::new();
+        let drained = self.overflow.drain(&mut summaries);
+        // Also after an error: these are read, and nowhere else by now.
+        if !summaries.is_empty() {
+            self.mailbox.put(summaries);
+        }
+        drained
+    }
+
+    /// For how long packets found no room, as far as looks can tell, `counters`
+    /// being what they are at the end.
+    pub fn finish(mut self, counters: &[Counters]) -> Duration {
+        self.account(counters, Instant::now());
+        self.in_summary
+    }
+
+    /// Take note of the counters; whether packets found no room since the last
+    /// time.
+    fn account(&mut self, counters: &[Counters], now: Instant) -> bool {
+        let seen = counters.iter().map(|slot| slot.seen).sum();
+        let overflowed = counters.iter().map(|slot| slot.overflowed).sum();
+        let growing = overflowed > self.last.1;
+        if growing {
+            self.in_summary += now.duration_since(self.last_look);
+            self.pending = true;
+        }
+        self.last = (seen, overflowed);
+        self.last_look = now;
+        growing
     }
 }

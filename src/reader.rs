@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -116,9 +116,6 @@ pub struct Work<F> {
 /// Reads all rings, on one thread.
 pub struct Reader<F> {
     rings: PerfBuffer<'static>,
-    /// Events that let full batches into the rings without waking; in use for
-    /// as long as they are open.
-    _quiet: Vec<OwnedFd>,
     state: Arc<Mutex<State<F>>>,
     batches: Batches,
     mailbox: Arc<Mailbox>,
@@ -163,8 +160,8 @@ impl<F: Format + Send + 'static> Reader<F> {
             .build()
             .map_err(|err| probe::os_error(&err))?;
         let due = vec![None; batches.cpus() as usize];
-        let _quiet = probe.hush(&rings);
-        Ok(Reader { rings, _quiet, state, batches, mailbox, shutdown, due })
+        probe.hush(&rings);
+        Ok(Reader { rings, state, batches, mailbox, shutdown, due })
     }
 
     /// Read until shutdown begins, then all that is left, and finish the sink.

@@ -14,11 +14,24 @@ use crate::sink::Output;
 /// How long a message waits for room.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Write `text`, lines without the last one's end; dropped if there is no room.
+/// How long the last ones wait, which are the proof of the sums.
+const LAST_PATIENCE: Duration = Duration::from_millis(250);
+
+/// Write `text`, lines without the last one's end. Where there is no room for
+/// all of it, the rest is dropped.
 pub fn say(text: &str) {
+    say_within(text, PATIENCE);
+}
+
+/// The same for what is said at the end.
+pub fn say_last(text: &str) {
+    say_within(text, LAST_PATIENCE);
+}
+
+fn say_within(text: &str, patience: Duration) {
     let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() else { return };
     let Ok(limit) = Shutdown::new() else { return };
-    limit.begin(PATIENCE);
+    limit.begin(patience);
     // Whom would one tell?
     let _ = Output::new(stderr).write_all(format!("{text}\n").as_bytes(), &limit);
 }

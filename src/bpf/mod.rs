@@ -70,9 +70,9 @@ pub struct Counters {
     /// IP packets of a family that was not asked for.
     pub unselected: u64,
     /// Packets that found no room, and were counted by source.
-    pub summarised: u64,
+    pub overflowed: u64,
     /// Packets recorded for user space.
-    pub logged: u64,
+    pub recorded: u64,
 }
 
 /// What packets that find no room are counted by: `struct overflow_key`.
@@ -145,7 +145,7 @@ same_layout!(Record, skel::types::record, 64,
     ts_lo 0 ts_hi 4 saddr 8 daddr 24 l4 40 verdict_len 44 rule 48 vlan 52
     rxq 58 iface 60 proto 61 tcp_flags 62 flags 63);
 same_layout!(Counters, skel::types::counters, 40,
-    seen 0 not_ip 8 unselected 16 summarised 24 logged 32);
+    seen 0 not_ip 8 unselected 16 overflowed 24 recorded 32);
 same_layout!(OverflowKey, skel::types::overflow_key, 20,
     addr 0 iface 16 verdict 17 flags 18 zero 19);
 same_layout!(BatchHead, skel::types::batch, 64,
@@ -335,8 +335,8 @@ impl std::ops::AddAssign for Counters {
         self.seen += other.seen;
         self.not_ip += other.not_ip;
         self.unselected += other.unselected;
-        self.summarised += other.summarised;
-        self.logged += other.logged;
+        self.overflowed += other.overflowed;
+        self.recorded += other.recorded;
     }
 }
 

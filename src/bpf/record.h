@@ -95,14 +95,14 @@ struct overflow_key {
 
 /*
  * Per CPU and interface. Every frame counts in seen and in exactly one of the
- * fates: seen = not_ip + unselected + summarised + logged.
+ * fates: seen = not_ip + unselected + overflowed + recorded.
  */
 struct counters {
 	__u64 seen;	  /*  0: frames that reached the program */
 	__u64 not_ip;	  /*  8: no usable IPv4 or IPv6 header */
 	__u64 unselected; /* 16: IP, but not of a family asked for */
-	__u64 summarised; /* 24: no room in batch and ring: counted by source */
-	__u64 logged;	  /* 32: recorded for user space */
+	__u64 overflowed; /* 24: no room in batch and ring: counted by source */
+	__u64 recorded;	  /* 32: recorded for user space */
 };
 
 /* Set once before load and read-only after, so that the verifier removes the
@@ -150,8 +150,8 @@ ASSERT_SIZE(counters, 40);
 ASSERT_AT(counters, seen, 0);
 ASSERT_AT(counters, not_ip, 8);
 ASSERT_AT(counters, unselected, 16);
-ASSERT_AT(counters, summarised, 24);
-ASSERT_AT(counters, logged, 32);
+ASSERT_AT(counters, overflowed, 24);
+ASSERT_AT(counters, recorded, 32);
 
 ASSERT_SIZE(overflow_key, 20);
 ASSERT_AT(overflow_key, addr, 0);

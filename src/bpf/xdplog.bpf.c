@@ -77,10 +77,13 @@ static __always_inline void observe(struct xdp_md *ctx, struct batch *batch,
 		rec->rxq = ctx->rx_queue_index;
 		rec->iface = slot;
 		if (batch_commit(ctx, batch, rec, now, nested)) {
-			count->logged++;
+			count->recorded++;
 		} else {
-			count->summarised++;
+			/* The table before the counter: user space drains when
+			 * the counter has grown, and must find what made it.
+			 */
 			overflow_count(rec, slot, verdict);
+			count->overflowed++;
 		}
 	}
 

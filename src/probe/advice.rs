@@ -125,6 +125,11 @@ impl Said {
     }
 }
 
+/// libbpf-rs tells this one by its words only.
+fn is_fd_limit(err: &io::Error) -> bool {
+    err.to_string().contains("Too many open files")
+}
+
 /// The kernel refused the program.
 pub fn load_failed(err: &io::Error, release: &str, said: &Said) -> Error {
     if let Some(version) = version(release)
@@ -143,6 +148,13 @@ pub fn load_failed(err: &io::Error, release: &str, said: &Said) -> Error {
         );
     }
     match err.raw_os_error() {
+        _ if is_fd_limit(err) => {
+            anyhow!("cannot load the BPF program: {err}. Next: raise `ulimit -n`")
+        }
+        Some(libc::ENOMEM) => anyhow!(
+            "cannot load the BPF program: {err}. \
+             Next: free memory, or give a smaller --overflow-sources"
+        ),
         Some(libc::EPERM) => anyhow!(
             "the kernel refused to load the BPF program: {err}. Next: run it as root of the \
              machine, not of a container, with kernel lockdown off (/sys/kernel/security/lockdown)"
@@ -157,6 +169,9 @@ pub fn load_failed(err: &io::Error, release: &str, said: &Said) -> Error {
 
 /// No ring of any size could be had.
 pub fn no_ring(err: &io::Error) -> Error {
+    if is_fd_limit(err) {
+        return anyhow!("cannot create the perf ring buffers: {err}. Next: raise `ulimit -n`");
+    }
     anyhow!(
         "cannot create the perf ring buffers: {err}. \
          Next: free memory, or raise the limit on locked memory (`ulimit -l`)"
@@ -174,6 +189,16 @@ pub fn ring_too_large(ring: u64, cpus: u64, memory: u64) -> Error {
         "rings of {} MiB for each of {cpus} CPUs are more than half of the {} MiB of memory here. \
          Next: give a smaller --buffer-size",
         ring >> 20,
+        memory >> 20
+    )
+}
+
+/// The tables of overflowing packets would take more than half of memory.
+pub fn tables_too_large(tables: u64, memory: u64) -> Error {
+    anyhow!(
+        "tables for that many sources take {} MiB, more than half of the {} MiB of memory here. \
+         Next: give a smaller --overflow-sources",
+        tables >> 20,
         memory >> 20
     )
 }
@@ -295,6 +320,10 @@ mod tests {
             (attach_failed("eth0", &os(libc::EBUSY)), &["device above"]),
             (attach_failed("eth0", &os(libc::EIO)), &["cannot attach to eth0", "dmesg"]),
             (no_ring(&os(libc::ENOMEM)), &["ulimit -l"]),
+            (no_ring(&os(libc::EMFILE)), &["ulimit -n"]),
+            (tables_too_large(9 << 30, 16 << 30), &["--overflow-sources"]),
+            (load_failed(&os(libc::ENOMEM), "6.1.0", &Said::new()), &["--overflow-sources"]),
+            (load_failed(&os(libc::EMFILE), "6.1.0", &Said::new()), &["ulimit -n"]),
             (deserted(), &["no interface is left"]),
             (output_failed(&os(libc::ENOSPC), 7), &["7 packets", "make room"]),
         ] {

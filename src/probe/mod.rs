@@ -65,6 +65,13 @@ fn said() -> advice::Said {
     LIBBPF_SAID.lock().map(|said| said.clone()).unwrap_or_default()
 }
 
+/// Kernel memory of the tables of packets that find no room, in bytes: two, each
+/// with its entries allocated beforehand (some 48 bytes of the kernel's own, key
+/// and value) and as many buckets.
+pub fn overflow_memory(sources: u32) -> u64 {
+    2 * u64::from(sources) * (48 + 24 + 8 + 16)
+}
+
 /// Records in a sample: what fits twice in the ring, so that one is written
 /// while the other is read, and never more than a batch holds.
 fn batch_max(ring_size: u64) -> u32 {
@@ -150,22 +157,20 @@ impl Probe {
     }
 
     /// Let full batches of all CPUs go into the rings of `rings` without waking
-    /// anyone, until the answer is dropped. Where that cannot be had, they wake
-    /// as all others do.
-    pub fn hush(&self, rings: &PerfBuffer<'_>) -> Vec<OwnedFd> {
+    /// anyone. Where that cannot be had, they wake as all others do.
+    pub fn hush(&self, rings: &PerfBuffer<'_>) {
         let hush = |index: usize, cpu: u32| {
             let event = sys::quiet_event(cpu, rings.buffer_fd(index).ok()?).ok()?;
             let fd = event.as_raw_fd().to_ne_bytes();
             let map = &self.skel.maps.events_quiet;
-            map.update(&cpu.to_ne_bytes(), &fd, MapFlags::ANY).ok()?;
-            Some(event)
+            // The map keeps the event, whose descriptor is no longer needed.
+            map.update(&cpu.to_ne_bytes(), &fd, MapFlags::ANY).ok()
         };
         // libbpf opens a ring for each CPU that is online, in their order.
         let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
-        (0..rings.buffer_cnt())
-            .zip(ring::cpu_list(&online))
-            .filter_map(|(index, cpu)| hush(index, cpu))
-            .collect()
+        for (index, cpu) in (0..rings.buffer_cnt()).zip(ring::cpu_list(&online)) {
+            let _ = hush(index, cpu);
+        }
     }
 
     /// The counters, all CPUs added up, by interface slot.
@@ -291,7 +296,7 @@ impl Batches {
             Ok(left) => left == 0,
             // The CPU is offline: it gets no packets, and what waits is read
             // at the end.
-            Err(_) => true,
+            Err(err) => err.raw_os_error() == Some(libc::ENXIO),
         }
     }
 

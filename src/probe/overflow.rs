@@ -5,9 +5,10 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
+use super::sys;
 use crate::bpf::{OTHER_VERDICTS, SLOT_MOVED, Summary};
 
 /// Entries that are read from a table in one call.
@@ -58,28 +59,14 @@ impl Overflow {
         Ok(())
     }
 
-    /// All that was counted since the last time, each packet once. Waits for
-    /// running programs; see [`Overflow::swap`].
-    pub fn drain(&mut self) -> Result<Vec<Summary>> {
-        let full = self.counted_in;
+    /// Add all that was counted since the last time to `summaries`, each packet
+    /// once. Waits for running programs; see [`Overflow::swap`]. After an error
+    /// the next drain goes on where this one ended.
+    pub fn drain(&mut self, summaries: &mut Vec<Summary>) -> Result<()> {
+        // Nothing, unless the last time ended early.
+        self.empty(1 - self.counted_in, summaries)?;
         self.swap()?;
-        let table = &self.tables[full];
-        let mut summaries = Vec::new();
-        // The iterator takes a call that got fewer entries than asked for as
-        // the last, but the kernel ends one early where the next bucket has no
-        // room; and it ends on an error as at the end. What counts is that the
-        // table is empty.
-        while table.keys().next().is_some() {
-            let before = summaries.len();
-            let entries = table
-                .lookup_and_delete_batch(CHUNK, MapFlags::ANY, MapFlags::ANY)
-                .context("cannot read an overflow table")?;
-            for (key, count) in entries {
-                summaries
-                    .push(Summary::from_entry(&key, &count).context("an entry has another size")?);
-            }
-            ensure!(summaries.len() > before, "an overflow table cannot be read to its end");
-        }
+        self.empty(1 - self.counted_in, summaries)?;
         for slot in (0..self.slots).chain([SLOT_MOVED]) {
             for verdict in 0..OTHER_VERDICTS {
                 let told = slot * OTHER_VERDICTS + verdict;
@@ -91,7 +78,16 @@ impl Overflow {
                 }
             }
         }
-        Ok(summaries)
+        Ok(())
+    }
+
+    /// Read and empty a table that is not counted in.
+    fn empty(&self, table: usize, summaries: &mut Vec<Summary>) -> Result<()> {
+        sys::drain_map(&self.tables[table], CHUNK, |key, count| {
+            // Cannot be None: the sizes are the map's. The ledger would tell.
+            summaries.extend(Summary::from_entry(key, count));
+        })
+        .context("cannot read an overflow table")
     }
 
     fn other(&self, index: u32) -> Result<u64> {

@@ -6,8 +6,9 @@
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
 
-use libbpf_rs::{PerfBuffer, libbpf_sys};
+use libbpf_rs::{MapCore, PerfBuffer, libbpf_sys};
 use nix::libc;
 
 /// Attach an XDP program to an interface by a link, which detaches with its
@@ -37,6 +38,50 @@ pub fn detach(link: BorrowedFd<'_>) {
     // SAFETY: a system call on an open descriptor. It fails where the interface
     // is gone, and the program with it.
     unsafe { libbpf_sys::bpf_link_detach(link.as_raw_fd()) };
+}
+
+/// Empty a hash map, `chunk` entries at a time, each shown to `each` as key and
+/// value. libbpf-rs's iterator takes a call that got fewer entries than asked
+/// for as the last, which with a hash map it need not be.
+pub fn drain_map(
+    map: &impl MapCore,
+    chunk: u32,
+    mut each: impl FnMut(&[u8], &[u8]),
+) -> io::Result<()> {
+    let (key, value) = (map.key_size() as usize, map.value_size() as usize);
+    let mut keys = vec![0u8; key * chunk as usize];
+    let mut values = vec![0u8; value * chunk as usize];
+    // Where the kernel goes on: for a hash map a bucket's number, in 4 bytes.
+    let mut position = 0u32;
+    let mut first = true;
+    loop {
+        let mut count = chunk;
+        let from = if first { ptr::null_mut() } else { (&raw mut position).cast() };
+        // SAFETY: keys and values hold as many entries as count says, position
+        // is what the kernel left there, and without options there are none.
+        let err = unsafe {
+            libbpf_sys::bpf_map_lookup_and_delete_batch(
+                map.as_fd().as_raw_fd(),
+                from,
+                (&raw mut position).cast(),
+                keys.as_mut_ptr().cast(),
+                values.as_mut_ptr().cast(),
+                &raw mut count,
+                ptr::null(),
+            )
+        };
+        // ENOENT says that this was the end, and count how many came before it.
+        let end = err == -libc::ENOENT;
+        if err < 0 && !end {
+            return Err(io::Error::from_raw_os_error(-err));
+        }
+        let entries = keys.chunks_exact(key).zip(values.chunks_exact(value));
+        entries.take(count as usize).for_each(|(key, value)| each(key, value));
+        if end {
+            return Ok(());
+        }
+        first = false;
+    }
 }
 
 /// Run a raw tracepoint program once on `cpu`; what it returned. libbpf-rs has
