@@ -155,7 +155,10 @@ impl Running {
             cpu = now;
         }
         let memory = peak_memory(pid);
-        kill(Pid::from_raw(pid as i32), Signal::SIGINT).unwrap();
+        // Whoever runs this in the background of a shell has it ignore SIGINT, and
+        // so everyone who does not handle it.
+        let stop = if self.contender == Nothing { Signal::SIGKILL } else { Signal::SIGINT };
+        kill(Pid::from_raw(pid as i32), stop).unwrap();
         let status = self.child.wait().unwrap();
         let stderr: Vec<String> = self.stderr.iter().collect();
         let logged = match self.contender {

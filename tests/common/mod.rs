@@ -12,6 +12,8 @@ pub mod live;
 pub mod net;
 pub mod process;
 pub mod program;
+pub mod reference;
+pub mod table;
 
 /// Needing root and not having it is a failure, never a skip.
 pub fn need_root() {
