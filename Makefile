@@ -30,7 +30,7 @@ demo: build ## See it work for 5 seconds, without touching a real interface
 test: deps ## Run all tests, in network namespaces of their own
 	$(CARGO) test --locked
 
-bench: deps ## Measure against others that log packets (some 5 minutes)
+bench: deps ## Measure against others that log packets (some 8 minutes)
 	@BENCH=1 sh .ci/deps.sh
 	$(CARGO) build --release --locked --manifest-path benches/tutorial/Cargo.toml
 	$(CARGO) bench --locked --bench bench -- $(if $(SHORT),--short)

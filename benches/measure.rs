@@ -30,8 +30,9 @@ pub struct Plan {
     pub veth: u32,
     /// Lone packets whose latency is taken.
     pub lone: usize,
-    /// Offered rates, packets a second, and for how long each.
+    /// Offered rates, packets a second; for how long and how often each.
     pub rates: Vec<f64>,
+    pub sweeps: usize,
     pub time: Duration,
 }
 
@@ -41,7 +42,7 @@ impl Plan {
         if short {
             let rates = rates.into_iter().step_by(3).collect();
             let time = Duration::from_millis(200);
-            Plan { rounds: 1, packets: 1_000_000, veth: 400_000, lone: 51, rates, time }
+            Plan { rounds: 1, packets: 1_000_000, veth: 400_000, lone: 51, rates, sweeps: 1, time }
         } else {
             let time = Duration::from_millis(400);
             Plan {
@@ -50,6 +51,7 @@ impl Plan {
                 veth: 1_500_000,
                 lone: 201,
                 rates: rates.into(),
+                sweeps: 3,
                 time,
             }
         }
@@ -140,13 +142,19 @@ pub fn all(plan: &Plan) -> Results {
     idle(&mut results, &net, &log);
     eprintln!("bench: share logged by offered rate");
     for &rate in &plan.rates {
-        // What arrives where nobody logs is what is offered: a contender that
-        // slows the path so that less arrives has not logged the rest.
-        let (offered, _) = paced(plan, &net, Contender::Nothing, rate, &log);
-        for contender in ALL {
-            let (_, logged) = paced(plan, &net, contender, rate, &log);
-            let share = (logged / offered).min(1.0);
-            results.shares.entry(contender.name()).or_default().push((rate, share));
+        let mut samples: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
+        for _ in 0..plan.sweeps {
+            // What arrives where nobody logs is what is offered: a contender that
+            // slows the path so that less arrives has not logged the rest.
+            let (offered, _) = paced(plan, &net, Contender::Nothing, rate, &log);
+            for contender in ALL {
+                let (_, logged) = paced(plan, &net, contender, rate, &log);
+                let share = (logged / offered).min(1.0);
+                samples.entry(contender.name()).or_default().push(share);
+            }
+        }
+        for (name, shares) in samples {
+            results.shares.entry(name).or_default().push((rate, median(&shares)));
         }
     }
     results
