@@ -89,7 +89,8 @@ pub fn run(config: &Config) -> Result<Outcome> {
 
     // From here on the reader has to be stopped whatever happens.
     let watched = watch(config, &ifaces, &probe, &mut pressure, ring_size, stop);
-    // All detached; a packet that is still under way ends before this does.
+    // All detached; a packet that is still under way ends before the drain does.
+    let detached = Instant::now();
     let drained = pressure.drain();
     shutdown.begin(GRACE);
     let ended = reader.join().map_err(|_| anyhow!("the reader's thread died"))?;
@@ -99,7 +100,7 @@ pub fn run(config: &Config) -> Result<Outcome> {
     let counters = probe.counters()?;
     let ledger = Ledger::settle(&counters, &ended.tally);
     let names: Vec<String> = ifaces.into_iter().map(|iface| iface.name).collect();
-    let in_summary = pressure.finish(&counters);
+    let in_summary = pressure.finish(&counters, detached);
     let report = Report { names: &names, ledger: &ledger, watched, in_summary };
     tell(config, &report, &ended);
     conclude(&ledger, ended, stop, drained)

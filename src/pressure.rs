@@ -99,9 +99,9 @@ impl Pressure {
     }
 
     /// For how long packets found no room, as far as looks can tell, `counters`
-    /// being what they are at the end.
-    pub fn finish(mut self, counters: &[Counters]) -> Duration {
-        self.account(counters, Instant::now());
+    /// being what they were when everything was `detached`.
+    pub fn finish(mut self, counters: &[Counters], detached: Instant) -> Duration {
+        self.account(counters, detached);
         self.in_summary
     }
 
