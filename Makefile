@@ -28,7 +28,7 @@ demo: build ## See it work for 5 seconds, without touching a real interface
 	@$(SUDO) sh examples/demo.sh ./$(BIN)
 
 test: deps ## Run all tests, in network namespaces of their own
-	$(CARGO) test --locked
+	$(CARGO) test --locked --no-fail-fast
 
 bench: deps ## Measure against others that log packets (some 8 minutes)
 	@BENCH=1 sh .ci/deps.sh

@@ -13,12 +13,9 @@ use std::time::{Duration, Instant};
 use common::frames::udp4;
 use common::live::flood;
 use common::net::Net;
-use common::process::{PATIENCE, Xdplog, assert_balanced, command, count, unread_pipe};
+use common::process::{PATIENCE, PROMPT, Xdplog, assert_balanced, command, count, unread_pipe};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-
-/// Stopping takes less than this, whatever is in the way.
-const PROMPT: Duration = Duration::from_secs(1);
 
 fn frame() -> Vec<u8> {
     udp4(Ipv4Addr::new(10, 1, 2, 3), 18)

@@ -21,6 +21,11 @@ pub const BIN: &str = env!("CARGO_BIN_EXE_xdplog");
 /// No test waits longer than this for anything.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What takes a second at most by its own clocks takes less than this on a
+/// machine that is busy with other things: a bound on what goes wrong, no
+/// measurement.
+pub const PROMPT: Duration = Duration::from_secs(5);
+
 /// `xdplog` in the namespace "here", with its stderr collected.
 pub struct Xdplog {
     child: Child,
