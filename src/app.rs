@@ -4,28 +4,29 @@
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File};
+use std::io;
 use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use nix::unistd::{SysconfVar, sysconf};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::cli::{Config, StatsFormat};
-use crate::format::Classic;
-use crate::ledger::Ledger;
+use crate::format::{Classic, Format};
+use crate::ledger::{Ledger, Tally};
 use crate::mailbox::Mailbox;
 use crate::pressure::Pressure;
-use crate::probe::{self, Attachment, Interface, Probe, Setup, advice, ring};
-use crate::reader::{Ended, Reader, Work};
+use crate::probe::{self, Attachment, Interface, Probe, Ring, Setup, advice, ring};
+use crate::reader::{self, Common, Limit, Reader};
 use crate::report::Report;
 use crate::shutdown::{self, Shutdown};
-use crate::sink::{Closed, Output, Sink};
+use crate::sink::{Closed, Destination, Output};
 use crate::talk::{say, say_last};
 
 /// How a run ended that did not fail.
@@ -75,46 +76,88 @@ pub fn run(config: &Config) -> Result<Outcome> {
     })?;
 
     let mailbox = Arc::new(Mailbox::new()?);
-    let (probe, reader, ring_size) = open(config, &ifaces, &mailbox, &shutdown, &stop_tx)?;
-    let mut pressure = Pressure::new(probe.overflow()?, mailbox);
-    let reader = thread::Builder::new()
-        .name("reader".into())
-        .spawn(move || {
-            let ended = reader.run();
-            // Also where it fails: without a reader there is nothing to do.
-            let _ = stop_tx.send(Stop::Asked);
-            ended
-        })
-        .context("cannot start the reader's thread")?;
+    let (probe, rings, ring_size) = open(config, &ifaces)?;
+    let mut pressure = Pressure::new(probe.overflow()?, Arc::clone(&mailbox));
+    let stop_reading = stop_tx.clone();
+    let common = Common {
+        destination: Arc::new(destination()?),
+        limit: Arc::new(Limit::new(config.count)),
+        batches: Arc::new(probe.batches()?),
+        mailbox,
+        shutdown: Arc::clone(&shutdown),
+        notify: Arc::new(move || {
+            let _ = stop_reading.send(Stop::Asked);
+        }),
+    };
+    let readers = reader::how_many(config.readers, rings.len());
+    let readers = spawn(reader::readers(rings, readers, &Classic, &common), &common)?;
 
-    // From here on the reader has to be stopped whatever happens.
+    // From here on the readers have to be stopped whatever happens.
     let watched = watch(config, &ifaces, &probe, &mut pressure, ring_size, stop);
     // All detached; a packet that is still under way ends before the drain does.
     let detached = Instant::now();
     let drained = pressure.drain();
     shutdown.begin(GRACE);
-    let ended = reader.join().map_err(|_| anyhow!("the reader's thread died"))?;
+    let (tally, read) = join(readers);
+    let closed = common.destination.finish();
     let (stop, watched) = watched?;
-    let ended = ended?;
 
     let counters = probe.counters()?;
-    let ledger = Ledger::settle(&counters, &ended.tally);
+    let ledger = Ledger::settle(&counters, &tally);
     let names: Vec<String> = ifaces.into_iter().map(|iface| iface.name).collect();
     let in_summary = pressure.finish(&counters, detached);
     let report = Report { names: &names, ledger: &ledger, watched, in_summary };
-    tell(config, &report, &ended);
-    conclude(&ledger, ended, stop, drained)
+    tell(config, &report, closed.as_ref());
+    conclude(&ledger, closed, stop, read.and(drained))
+}
+
+/// What a reader's thread answers.
+type Reading = JoinHandle<(Tally, Result<()>)>;
+
+/// Start the readers; if one cannot be, those before it end by themselves.
+fn spawn<F: Format + Send + 'static>(
+    readers: Vec<Reader<F>>,
+    common: &Common,
+) -> Result<Vec<Reading>> {
+    let spawn_one = |(index, reader): (usize, Reader<F>)| {
+        let notify = Arc::clone(&common.notify);
+        let builder = thread::Builder::new().name(format!("reader-{index}"));
+        builder.spawn(move || {
+            let ended = reader.run();
+            // Also where it fails: without a reader there is nothing to do.
+            notify();
+            ended
+        })
+    };
+    let spawned: io::Result<Vec<_>> = readers.into_iter().enumerate().map(spawn_one).collect();
+    if spawned.is_err() {
+        common.shutdown.begin(Duration::ZERO);
+    }
+    spawned.context("cannot start a reader's thread")
+}
+
+/// Wait for the readers; what they did, together.
+fn join(readers: Vec<Reading>) -> (Tally, Result<()>) {
+    let (mut all, mut ended) = (Tally::default(), Ok(()));
+    for reader in readers {
+        match reader.join() {
+            Ok((tally, end)) => {
+                all += &tally;
+                ended = ended.and(end);
+            }
+            Err(_) => ended = ended.and(Err(anyhow!("a reader's thread died"))),
+        }
+    }
+    (all, ended)
+}
+
+fn destination() -> Result<Destination> {
+    Output::stdout().and_then(Destination::new).context("cannot use stdout")
 }
 
 /// Load the program and open the rings: as large as wanted, or as the kernel
 /// lets them be.
-fn open(
-    config: &Config,
-    ifaces: &[Interface],
-    mailbox: &Arc<Mailbox>,
-    shutdown: &Arc<Shutdown>,
-    stop: &UnboundedSender<Stop>,
-) -> Result<(Probe, Reader<Classic>, u64)> {
+fn open(config: &Config, ifaces: &[Interface]) -> Result<(Probe, Vec<Ring>, u64)> {
     let page = sysconf_positive(SysconfVar::PAGE_SIZE)?;
     let memory = sysconf_positive(SysconfVar::_PHYS_PAGES)?.saturating_mul(page);
     let cpus = sysconf_positive(SysconfVar::_NPROCESSORS_ONLN)?;
@@ -139,26 +182,14 @@ fn open(
             ring_size,
             overflow_sources: config.overflow_sources,
         })?;
-        let output = Output::stdout().context("cannot use stdout")?;
-        let stop = stop.clone();
-        let work = Work {
-            format: Classic,
-            sink: Sink::new(output, Arc::clone(shutdown)),
-            limit: config.count,
-            mailbox: Arc::clone(mailbox),
-            shutdown: Arc::clone(shutdown),
-            notify: Box::new(move || {
-                let _ = stop.send(Stop::Asked);
-            }),
-        };
-        match Reader::open(&probe, probe.batches()?, pages, work) {
-            Ok(reader) => {
+        match probe.open_rings(pages) {
+            Ok(rings) => {
                 if let Some(err) = refused {
                     let wanted = wanted as u64 * page.get();
                     let warning = advice::smaller_ring(wanted, ring_size, &err);
                     say(&format!("xdplog: warning: {warning}"));
                 }
-                return Ok((probe, reader, ring_size));
+                return Ok((probe, rings, ring_size));
             }
             Err(err) if pages > 1 && advice::is_memory_limit(&err) => {
                 // The batch has to fit in the ring: load again for a smaller one.
@@ -231,8 +262,8 @@ fn watch(
 }
 
 /// Say what happened.
-fn tell(config: &Config, report: &Report<'_>, ended: &Ended) {
-    let gone = matches!(ended.closed, Some(Closed::ByReader));
+fn tell(config: &Config, report: &Report<'_>, closed: Option<&Closed>) {
+    let gone = matches!(closed, Some(Closed::ByReader));
     // When the reader went away it has what it wanted: no words about it.
     match config.stats.filter(|_| !gone || config.stats_explicit) {
         Some(StatsFormat::Text) => say_last(report.text().trim_end()),
@@ -242,10 +273,14 @@ fn tell(config: &Config, report: &Report<'_>, ended: &Ended) {
 }
 
 /// How the run ended. That the counts do not agree outweighs all else.
-fn conclude(ledger: &Ledger, ended: Ended, stop: Stop, drained: Result<()>) -> Result<Outcome> {
-    let dropped = ended.tally.sink.dropped.iter().sum();
-    let failed = match (ended.closed, stop) {
-        (Some(Closed::Failed(err)), _) => Err(advice::output_failed(&err, dropped)),
+fn conclude(
+    ledger: &Ledger,
+    closed: Option<Closed>,
+    stop: Stop,
+    drained: Result<()>,
+) -> Result<Outcome> {
+    let failed = match (closed, stop) {
+        (Some(Closed::Failed(err)), _) => Err(advice::output_failed(&err, ledger.total().lost)),
         (_, Stop::Failed(err)) => Err(err),
         (_, Stop::Deserted) => Err(advice::deserted()),
         (_, Stop::Asked) => drained,

@@ -94,6 +94,11 @@ struct Args {
           value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     overflow_sources: u32,
 
+    /// Threads that read the rings, each those of some CPUs, or auto: one for
+    /// each 16 CPUs
+    #[arg(long, value_name = "N", default_value = "auto", value_parser = readers)]
+    readers: Readers,
+
     /// No start line and no summary; warnings, losses and errors remain, and a
     /// summary asked for with --stats-format
     #[arg(short, long)]
@@ -106,6 +111,18 @@ struct Args {
     /// Create this file when all interfaces are attached
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
+}
+
+/// The value of `--readers`; `None` is auto.
+#[derive(Clone, Copy, Debug)]
+struct Readers(Option<usize>);
+
+fn readers(text: &str) -> Result<Readers, String> {
+    match text.parse() {
+        Ok(1..=1024) if !text.starts_with('+') => Ok(Readers(text.parse().ok())),
+        _ if text == "auto" => Ok(Readers(None)),
+        _ => Err("neither auto nor a number from 1 to 1024".into()),
+    }
 }
 
 /// What to do, checked.
@@ -127,6 +144,8 @@ pub struct Config {
     pub buffer_size: Option<u64>,
     /// Sources told apart while packets find no room.
     pub overflow_sources: u32,
+    /// Threads that read; `None` is as many as fit the machine.
+    pub readers: Option<usize>,
     /// Print the start line.
     pub announce: bool,
     /// Print the summary in this form; `None` prints none.
@@ -193,6 +212,7 @@ impl Config {
             mode: args.mode,
             buffer_size: args.buffer_size.map(|size| size.as_u64()),
             overflow_sources: args.overflow_sources,
+            readers: args.readers.0,
             announce: !args.quiet,
             stats: match (args.stats_format, args.quiet) {
                 (None, true) => None,
@@ -252,6 +272,8 @@ mod tests {
             &["--mode", "offload"],
             &["--buffer-size", "0"],
             &["--buffer-size", "much"],
+            &["--readers", "0"],
+            &["--readers", "many"],
             &["--no-such-option"],
         ] {
             let err = parse(args).expect_err(&args.join(" "));

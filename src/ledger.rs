@@ -6,7 +6,7 @@
 use std::ops::AddAssign;
 
 use crate::bpf::{Counters, MAX_SLOTS};
-use crate::sink::{Counts, PerSlot};
+use crate::sink::{self, Counts, PerSlot};
 
 /// What the reader counted, in packets by interface slot.
 #[derive(Clone, Debug)]
@@ -25,6 +25,15 @@ impl Default for Tally {
     fn default() -> Self {
         let none = [0; MAX_SLOTS];
         Tally { read: none, drained: none, beyond: none, sink: Counts::default() }
+    }
+}
+
+impl AddAssign<&Tally> for Tally {
+    fn add_assign(&mut self, other: &Tally) {
+        sink::add(&mut self.read, &other.read);
+        sink::add(&mut self.drained, &other.drained);
+        sink::add(&mut self.beyond, &other.beyond);
+        self.sink += &other.sink;
     }
 }
 

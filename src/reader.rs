@@ -1,16 +1,16 @@
-//! The loop over the rings: wait, take samples, hand records to the format and
-//! bytes to the sink, flush batches that have grown old. Neither a format's nor
-//! a sink's details are known here.
+//! The loop over rings: wait, take samples, hand records to the format and
+//! bytes to the sink, flush batches that have grown old. One reader, or several
+//! that have a part of the CPUs each. Neither a format's nor a sink's details
+//! are known here.
 
 #![forbid(unsafe_code)]
 
-use std::io;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use libbpf_rs::{PerfBuffer, PerfBufferBuilder};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
@@ -18,18 +18,9 @@ use crate::bpf::{BATCH_AGE_NS, Record, Summary, batch_records};
 use crate::format::Format;
 use crate::ledger::Tally;
 use crate::mailbox::Mailbox;
-use crate::probe::{self, Batches, Probe};
+use crate::probe::{Batches, Ring};
 use crate::shutdown::Shutdown;
-use crate::sink::{Closed, Sink};
-
-/// How the reader ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// What became of the records.
-    pub tally: Tally,
-    /// Why records were dropped, if any were.
-    pub closed: Option<Closed>,
-}
+use crate::sink::{Closed, Destination, Sink};
 
 /// Age at which a batch is flushed, after its CPU's last sample. A packet that
 /// comes later than [`BATCH_AGE_NS`] after the last emission emits the batch
@@ -39,26 +30,97 @@ const FLUSH_AFTER: Duration = Duration::from_nanos(BATCH_AGE_NS + BATCH_AGE_NS /
 /// Between two attempts at a batch that could not be flushed.
 const FLUSH_RETRY: Duration = Duration::from_micros(250);
 
-/// What the perf callback works on.
-struct State<F> {
+/// How many CPUs one reader is given where nothing else is asked for. It
+/// formats and writes what several CPUs receive at full speed.
+const CPUS_PER_READER: usize = 16;
+
+/// How many readers there are for this many rings.
+pub fn how_many(asked: Option<usize>, rings: usize) -> usize {
+    asked.unwrap_or(rings.div_ceil(CPUS_PER_READER)).clamp(1, rings.max(1))
+}
+
+/// What may still be taken, by all readers together.
+#[derive(Debug)]
+pub struct Limit(AtomicU64);
+
+impl Limit {
+    /// This many records and summaries, or all.
+    pub fn new(count: Option<u64>) -> Limit {
+        Limit(AtomicU64::new(count.unwrap_or(u64::MAX)))
+    }
+
+    /// Ask for `wanted` of them; how many were granted.
+    fn take(&self, wanted: usize) -> usize {
+        let wanted = wanted as u64;
+        let take = |left: u64| Some(left.saturating_sub(wanted));
+        let left = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        left.unwrap_or_else(|left| left).min(wanted) as usize
+    }
+
+    fn is_reached(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// What all readers share.
+#[derive(Clone)]
+pub struct Common {
+    /// Where their sinks write to.
+    pub destination: Arc<Destination>,
+    /// How much is to be taken; the rest counts as beyond.
+    pub limit: Arc<Limit>,
+    /// The batches of all CPUs.
+    pub batches: Arc<Batches>,
+    /// Where summaries come from; the first reader's.
+    pub mailbox: Arc<Mailbox>,
+    /// When to stop.
+    pub shutdown: Arc<Shutdown>,
+    /// Called from a reader's thread, once or more often, when no more is to
+    /// be taken: the limit is reached, or the destination closed. Must not block.
+    pub notify: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// Some CPUs, of which one reader has all that comes from them.
+struct Share {
+    rings: Vec<Ring>,
+    /// With and without a ring: those that are offline have none.
+    cpus: Vec<u32>,
+}
+
+/// Deal the CPUs out, each to one of `readers`, neighbours to the same.
+fn deal(rings: Vec<Ring>, cpus: u32, readers: usize) -> Vec<Share> {
+    let of = |cpu: u32| (cpu as usize * readers / cpus.max(1) as usize).min(readers - 1);
+    let mut shares: Vec<Share> =
+        (0..readers).map(|_| Share { rings: Vec::new(), cpus: Vec::new() }).collect();
+    (0..cpus).for_each(|cpu| shares[of(cpu)].cpus.push(cpu));
+    for ring in rings {
+        shares[of(ring.cpu)].rings.push(ring);
+    }
+    shares
+}
+
+/// Reads its rings, on a thread of its own.
+pub struct Reader<F> {
+    share: Share,
+    /// By the share's rings: when the CPU's batch is to be flushed.
+    due: Vec<Option<Instant>>,
+    /// Whether it has the mailbox and watches the destination, too.
+    is_first: bool,
+    common: Common,
+    taker: Taker<F>,
+}
+
+/// Takes what was read.
+struct Taker<F> {
     format: F,
     sink: Sink,
     tally: Tally,
-    /// Records still to be taken, for `--count`.
-    left: u64,
-    notify: Box<dyn Fn() + Send>,
-    told_limit: bool,
-    /// CPUs a sample came from in this round, each once.
-    active: Vec<u32>,
+    limit: Arc<Limit>,
 }
 
-impl<F: Format> State<F> {
-    /// Take in a batch of records. Called from within C, so it must not panic:
-    /// no index here can be out of bounds.
+impl<F: Format> Taker<F> {
     fn take(&mut self, records: &[Record]) {
-        let wanted = records.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let (wanted, beyond) = records.split_at(wanted);
-        self.left -= wanted.len() as u64;
+        let (wanted, beyond) = records.split_at(self.limit.take(records.len()));
         for record in wanted {
             let slot = record.slot();
             self.tally.read[slot] += 1;
@@ -68,7 +130,6 @@ impl<F: Format> State<F> {
             self.tally.read[record.slot()] += 1;
             self.tally.beyond[record.slot()] += 1;
         }
-        self.tell_limit();
     }
 
     /// Take in summaries, each of which is a line, too.
@@ -76,97 +137,54 @@ impl<F: Format> State<F> {
         for summary in summaries {
             let &Summary { slot, count, .. } = summary;
             self.tally.drained[slot] += count;
-            if self.left == 0 {
+            if self.limit.take(1) == 0 {
                 self.tally.beyond[slot] += count;
                 continue;
             }
-            self.left -= 1;
             let format = &self.format;
             self.sink
                 .push_summary(slot, count, F::MAX_SUMMARY_LEN, |out| format.summary(summary, out));
         }
-        self.tell_limit();
-    }
-
-    fn tell_limit(&mut self) {
-        if self.left == 0 && !self.told_limit {
-            self.told_limit = true;
-            (self.notify)();
-        }
     }
 }
 
-/// What a reader is given to work with.
-pub struct Work<F> {
-    /// Makes bytes of records.
-    pub format: F,
-    /// Takes the bytes.
-    pub sink: Sink,
-    /// Records and summaries to take; the rest counts as beyond.
-    pub limit: Option<u64>,
-    /// Where summaries come from.
-    pub mailbox: Arc<Mailbox>,
-    /// When to stop.
-    pub shutdown: Arc<Shutdown>,
-    /// Called from the reader's thread, once or more often, when no more is to
-    /// be taken: the limit is reached, or the sink is closed. Must not block.
-    pub notify: Box<dyn Fn() + Send>,
+/// Readers for all `rings`, at most `readers` of them.
+pub fn readers<F: Format + Clone>(
+    rings: Vec<Ring>,
+    readers: usize,
+    format: &F,
+    common: &Common,
+) -> Vec<Reader<F>> {
+    deal(rings, common.batches.cpus(), readers)
+        .into_iter()
+        .enumerate()
+        .map(|(index, share)| Reader {
+            due: vec![None; share.rings.len()],
+            share,
+            is_first: index == 0,
+            taker: Taker {
+                format: format.clone(),
+                sink: Sink::new(Arc::clone(&common.destination), Arc::clone(&common.shutdown)),
+                tally: Tally::default(),
+                limit: Arc::clone(&common.limit),
+            },
+            common: common.clone(),
+        })
+        .collect()
 }
 
-/// Reads all rings, on one thread.
-pub struct Reader<F> {
-    rings: PerfBuffer<'static>,
-    state: Arc<Mutex<State<F>>>,
-    batches: Batches,
-    mailbox: Arc<Mailbox>,
-    shutdown: Arc<Shutdown>,
-    due: Vec<Option<Instant>>,
-}
-
-fn lock<F>(state: &Mutex<State<F>>) -> MutexGuard<'_, State<F>> {
-    // Poisoning is no reason to lose what was counted.
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl<F: Format + Send + 'static> Reader<F> {
-    /// Open a ring of `pages` pages, a power of two, on every CPU.
-    pub fn open(
-        probe: &Probe,
-        batches: Batches,
-        pages: usize,
-        work: Work<F>,
-    ) -> Result<Reader<F>, io::Error> {
-        let Work { format, sink, limit, mailbox, shutdown, notify } = work;
-        let state = Arc::new(Mutex::new(State {
-            format,
-            sink,
-            tally: Tally::default(),
-            left: limit.unwrap_or(u64::MAX),
-            notify,
-            told_limit: false,
-            active: Vec::with_capacity(batches.cpus() as usize),
-        }));
-        let shared = Arc::clone(&state);
-        let rings = PerfBufferBuilder::new(probe.events())
-            .pages(pages)
-            .sample_cb(move |cpu, data| {
-                let mut state = lock(&shared);
-                state.take(Record::all_in(data));
-                let cpu = cpu as u32;
-                if !state.active.contains(&cpu) {
-                    state.active.push(cpu);
-                }
-            })
-            .build()
-            .map_err(|err| probe::os_error(&err))?;
-        let due = vec![None; batches.cpus() as usize];
-        probe.hush(&rings);
-        Ok(Reader { rings, state, batches, mailbox, shutdown, due })
+impl<F: Format> Reader<F> {
+    /// Read until shutdown begins, then all that is left. What became of the
+    /// records; this is told also where it fails.
+    pub fn run(mut self) -> (Tally, Result<()>) {
+        let ended = self.read_until_shutdown().and_then(|()| self.drain());
+        let Taker { sink, mut tally, .. } = self.taker;
+        tally.sink = sink.finish();
+        (tally, ended)
     }
 
-    /// Read until shutdown begins, then all that is left, and finish the sink.
-    pub fn run(mut self) -> Result<Ended> {
-        while self.shutdown.deadline().is_none() {
+    fn read_until_shutdown(&mut self) -> Result<()> {
+        while self.common.shutdown.deadline().is_none() {
             self.wait()?;
             self.consume()?;
             if self.flush_batches() {
@@ -175,52 +193,58 @@ impl<F: Format + Send + 'static> Reader<F> {
                 self.consume()?;
             }
         }
-        self.drain()
+        Ok(())
     }
 
     /// Take what is in the rings and the mailbox now, and write it.
     fn consume(&mut self) -> Result<()> {
-        self.rings.consume().context("cannot read the rings")?;
-        let mut state = lock(&self.state);
-        state.take_summaries(&self.mailbox.take());
-        state.sink.flush();
-        if state.sink.is_closed() {
-            // Told once or often, it means the same.
-            (state.notify)();
-        }
-        let due = Instant::now() + FLUSH_AFTER;
-        for cpu in state.active.drain(..) {
-            if let Some(at) = self.due.get_mut(cpu as usize) {
-                *at = Some(due);
+        for (ring, due) in self.share.rings.iter_mut().zip(&mut self.due) {
+            let mut any = false;
+            let taker = &mut self.taker;
+            let read = ring.samples.read(|data| {
+                any = true;
+                taker.take(Record::all_in(data));
+            });
+            read.with_context(|| format!("cannot read the ring of CPU {}", ring.cpu))?;
+            if any {
+                *due = Some(Instant::now() + FLUSH_AFTER);
             }
+        }
+        if self.is_first {
+            self.taker.take_summaries(&self.common.mailbox.take());
+        }
+        self.taker.sink.flush();
+        if self.common.destination.is_closed() || self.common.limit.is_reached() {
+            // Told once or often, it means the same.
+            (self.common.notify)();
         }
         Ok(())
     }
 
-    /// Wait for samples, for a batch to grow old, for shutdown, or for the
-    /// sink's reader to go away.
+    /// Wait for samples, for a batch to grow old, for shutdown, or for whoever
+    /// reads what is written to go away.
     fn wait(&self) -> Result<()> {
+        let Common { destination, mailbox, shutdown, .. } = &self.common;
         let next = self.due.iter().flatten().min();
         let timeout = next.map(|due| TimeSpec::from(due.saturating_duration_since(Instant::now())));
-        let state = lock(&self.state);
-        let rings = probe::ring_fd(&self.rings);
-        // No events asked for: an error or hang-up is told all the same.
-        let hangup = (!state.sink.is_closed()).then(|| state.sink.output().as_fd());
-        let mut fds = vec![
-            PollFd::new(rings.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.shutdown.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.mailbox.as_fd(), PollFlags::POLLIN),
-        ];
-        fds.extend(hangup.map(|fd| PollFd::new(fd, PollFlags::empty())));
+        let mut fds = vec![PollFd::new(shutdown.as_fd(), PollFlags::POLLIN)];
+        let rings = self.share.rings.iter();
+        fds.extend(rings.map(|ring| PollFd::new(ring.samples.as_fd(), PollFlags::POLLIN)));
+        let mut watched = None;
+        if self.is_first {
+            fds.push(PollFd::new(mailbox.as_fd(), PollFlags::POLLIN));
+            if let Some(fd) = destination.watch() {
+                watched = Some(fds.len());
+                // No events asked for: an error or hang-up is told all the same.
+                fds.push(PollFd::new(fd, PollFlags::empty()));
+            }
+        }
         match ppoll(&mut fds, timeout, None) {
             Ok(_) | Err(nix::Error::EINTR) => {}
             Err(err) => return Err(err).context("cannot wait for packets"),
         }
-        let hung_up = fds.get(3).and_then(PollFd::any).unwrap_or(false);
-        drop(fds);
-        drop(state);
-        if hung_up {
-            lock(&self.state).sink.close_by_reader();
+        if watched.is_some_and(|at| fds[at].any() == Some(true)) {
+            destination.close(Closed::ByReader);
         }
         Ok(())
     }
@@ -229,11 +253,11 @@ impl<F: Format + Send + 'static> Reader<F> {
     fn flush_batches(&mut self) -> bool {
         let now = Instant::now();
         let mut any = false;
-        for (cpu, at) in self.due.iter_mut().enumerate() {
+        for (ring, at) in self.share.rings.iter().zip(&mut self.due) {
             if at.is_some_and(|at| at <= now) {
                 any = true;
                 // A flush that emits brings a sample, and that a new due time.
-                *at = (!self.batches.flush(cpu as u32)).then_some(now + FLUSH_RETRY);
+                *at = (!self.common.batches.flush(ring.cpu)).then_some(now + FLUSH_RETRY);
             }
         }
         any
@@ -241,20 +265,45 @@ impl<F: Format + Send + 'static> Reader<F> {
 
     /// No program runs any more: take what is left in the rings, then what is
     /// left in the batches, which is newer, and what was counted instead.
-    fn drain(self) -> Result<Ended> {
-        self.rings.consume().context("cannot read the rings")?;
-        for cpu in 0..self.batches.cpus() {
-            let batch = self.batches.read(cpu)?;
-            lock(&self.state).take(&batch_records(&batch));
+    fn drain(&mut self) -> Result<()> {
+        self.consume()?;
+        for &cpu in &self.share.cpus {
+            let batch = self.common.batches.read(cpu)?;
+            self.taker.take(&batch_records(&batch));
         }
-        lock(&self.state).take_summaries(&self.mailbox.take());
-        // The callback's share of the state goes with the rings.
-        drop(self.rings);
-        let state = Arc::into_inner(self.state).context("the rings are still in use")?;
-        let State { sink, mut tally, .. } =
-            state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let closed;
-        (tally.sink, closed) = sink.finish();
-        Ok(Ended { tally, closed })
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_grants_no_more_than_it_has() {
+        let limit = Limit::new(Some(10));
+        assert_eq!((limit.take(7), limit.is_reached()), (7, false));
+        assert_eq!((limit.take(7), limit.is_reached()), (3, true));
+        assert_eq!(limit.take(1), 0);
+        let all = Limit::new(None);
+        assert_eq!(all.take(1000), 1000);
+    }
+
+    #[test]
+    fn every_cpu_has_one_reader() {
+        for (cpus, readers) in [(1, 1), (2, 2), (8, 3), (128, 8), (5, 5)] {
+            let shares = deal(Vec::new(), cpus, readers);
+            assert_eq!(shares.len(), readers);
+            assert!(shares.iter().all(|share| !share.cpus.is_empty()), "{cpus} {readers}");
+            let all: Vec<u32> = shares.into_iter().flat_map(|share| share.cpus).collect();
+            assert_eq!(all, (0..cpus).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn one_reader_for_each_sixteen_cpus() {
+        let counts = [1, 16, 17, 64, 128].map(|rings| how_many(None, rings));
+        assert_eq!(counts, [1, 1, 2, 4, 8]);
+        assert_eq!(how_many(Some(5), 2), 2, "no more than there are rings");
     }
 }

@@ -5,7 +5,6 @@
 mod common;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -13,10 +12,10 @@ use common::frames::{HERE_MAC, THERE_MAC};
 use common::reference::{Parsed, reference};
 use common::table::{V4, V6, eth, table};
 use etherparse::SlicedPacket;
-use libbpf_rs::{PerfBuffer, PerfBufferBuilder, ProgramInput};
+use libbpf_rs::ProgramInput;
 use proptest::prelude::*;
 use xdplog::bpf::{FAMILY_IPV4, FAMILY_IPV6, MAX_SLOTS, Record, SLOT_MOVED};
-use xdplog::probe::{Batches, Probe, Setup};
+use xdplog::probe::{Batches, Probe, Ring, Setup};
 
 const XDP_PASS: u32 = 2;
 
@@ -24,8 +23,7 @@ const XDP_PASS: u32 = 2;
 struct Bench {
     probe: Probe,
     batches: Batches,
-    rings: PerfBuffer<'static>,
-    records: Rc<RefCell<VecDeque<Record>>>,
+    rings: RefCell<Vec<Ring>>,
 }
 
 impl Bench {
@@ -44,14 +42,8 @@ impl Bench {
             overflow_sources: 16,
         };
         let probe = Probe::load(&setup).unwrap();
-        let records = Rc::new(RefCell::new(VecDeque::new()));
-        let sink = Rc::clone(&records);
-        let rings = PerfBufferBuilder::new(probe.events())
-            .pages(256)
-            .sample_cb(move |_, data| sink.borrow_mut().extend(Record::all_in(data)))
-            .build()
-            .unwrap();
-        Bench { batches: probe.batches().unwrap(), probe, rings, records }
+        let rings = RefCell::new(probe.open_rings(256).unwrap());
+        Bench { batches: probe.batches().unwrap(), probe, rings }
     }
 
     /// Run one frame through; its record, if it has one.
@@ -66,10 +58,12 @@ impl Bench {
         assert_eq!(output.return_value, XDP_PASS, "{frame:02x?}");
         assert_eq!(output.data.as_deref(), Some(frame), "the frame is unchanged");
         assert!(self.batches.flush(0), "nothing else is at work on the batch");
-        self.rings.consume().unwrap();
-        let mut records = self.records.borrow_mut();
+        let mut records = Vec::new();
+        for ring in &mut *self.rings.borrow_mut() {
+            ring.samples.read(|data| records.extend_from_slice(Record::all_in(data))).unwrap();
+        }
         assert!(records.len() <= 1, "one record a frame");
-        records.pop_front()
+        records.pop()
     }
 
     /// Run a frame and compare with the reference.

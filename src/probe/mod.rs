@@ -17,14 +17,13 @@ use anyhow::{Context, Result, anyhow};
 use libbpf_rs::query::{LinkInfo, LinkTypeInfo};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{
-    MapCore, MapFlags, MapHandle, PerfBuffer, PrintLevel, ProgramHandle, ProgramType, Xdp,
+    MapCore, MapFlags, MapHandle, PerfBufferBuilder, PrintLevel, ProgramHandle, ProgramType, Xdp,
     XdpFlags, libbpf_sys,
 };
 use nix::libc;
 
 pub use self::iface::Interface;
 pub use self::overflow::Overflow;
-pub use self::sys::ring_fd;
 use crate::bpf::skel::{XdplogSkel, XdplogSkelBuilder};
 use crate::bpf::{BATCH_MAX, Counters, MAX_SLOTS, Record, SLOT_MOVED};
 use crate::cli::Mode;
@@ -125,11 +124,6 @@ impl Probe {
         Ok(Probe { skel, cpus, slots: setup.ifindexes.len() })
     }
 
-    /// The map that perf rings are opened on.
-    pub fn events(&self) -> &impl MapCore {
-        &self.skel.maps.events
-    }
-
     /// The program, for running it on test frames.
     pub fn program(&self) -> &libbpf_rs::ProgramMut<'static> {
         &self.skel.progs.xdplog
@@ -156,21 +150,30 @@ impl Probe {
         )
     }
 
-    /// Let full batches of all CPUs go into the rings of `rings` without waking
-    /// anyone. Where that cannot be had, they wake as all others do.
-    pub fn hush(&self, rings: &PerfBuffer<'_>) {
-        let hush = |index: usize, cpu: u32| {
-            let event = sys::quiet_event(cpu, rings.buffer_fd(index).ok()?).ok()?;
-            let fd = event.as_raw_fd().to_ne_bytes();
-            let map = &self.skel.maps.events_quiet;
-            // The map keeps the event, whose descriptor is no longer needed.
-            map.update(&cpu.to_ne_bytes(), &fd, MapFlags::ANY).ok()
-        };
-        // libbpf opens a ring for each CPU that is online, in their order.
-        let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
-        for (index, cpu) in (0..rings.buffer_cnt()).zip(ring::cpu_list(&online)) {
-            let _ = hush(index, cpu);
+    /// Open a ring of `pages` pages, a power of two, for each CPU that is online.
+    pub fn open_rings(&self, pages: usize) -> Result<Vec<Ring>, io::Error> {
+        let buffer = PerfBufferBuilder::new(&self.skel.maps.events).pages(pages).build();
+        let rings = sys::rings(buffer.map_err(|err| os_error(&err))?)?;
+        // libbpf opens them in the order of their CPUs.
+        let online = fs::read_to_string("/sys/devices/system/cpu/online")?;
+        let rings: Vec<Ring> = ring::cpu_list(&online)
+            .zip(rings)
+            .map(|(cpu, samples)| Ring { cpu, samples })
+            .collect();
+        for ring in &rings {
+            // Where it cannot be had, full batches wake as all others do.
+            let _ = self.hush(ring);
         }
+        Ok(rings)
+    }
+
+    /// Let full batches go into this ring without waking anyone.
+    fn hush(&self, ring: &Ring) -> Result<()> {
+        let event = sys::quiet_event(ring.cpu, ring.samples.as_fd())?;
+        let fd = event.as_raw_fd().to_ne_bytes();
+        // The map keeps the event, whose descriptor is no longer needed.
+        self.skel.maps.events_quiet.update(&ring.cpu.to_ne_bytes(), &fd, MapFlags::ANY)?;
+        Ok(())
     }
 
     /// The counters, all CPUs added up, by interface slot.
@@ -274,6 +277,14 @@ impl Attachment {
     pub fn mode(&self) -> &'static str {
         if self.native { "native" } else { "generic" }
     }
+}
+
+/// The ring of one CPU.
+pub struct Ring {
+    /// The CPU's number.
+    pub cpu: u32,
+    /// What comes from it.
+    pub samples: sys::Ring,
 }
 
 /// The batches of all CPUs.

@@ -5,10 +5,13 @@
 
 use std::io;
 use std::mem::size_of;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::ptr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::{self, NonNull};
+use std::slice;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use libbpf_rs::{MapCore, PerfBuffer, libbpf_sys};
+use libbpf_rs::{AsRawLibbpf, MapCore, PerfBuffer, libbpf_sys};
 use nix::libc;
 
 /// Attach an XDP program to an interface by a link, which detaches with its
@@ -102,7 +105,7 @@ pub fn run_on_cpu(program: BorrowedFd<'_>, cpu: u32) -> io::Result<u32> {
 /// A perf event on `cpu` that BPF programs write to and that wakes nobody; what
 /// is written goes into the ring of the event `ring`, which has to be on the
 /// same CPU. See perf_event_open(2), `PERF_EVENT_IOC_SET_OUTPUT`.
-pub fn quiet_event(cpu: u32, ring: RawFd) -> io::Result<OwnedFd> {
+pub fn quiet_event(cpu: u32, ring: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     // wakeup_events and wakeup_watermark are 0: no number of samples wakes.
     let attr = libbpf_sys::perf_event_attr {
         type_: libbpf_sys::PERF_TYPE_SOFTWARE,
@@ -131,16 +134,153 @@ pub fn quiet_event(cpu: u32, ring: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: a fresh descriptor that nobody else knows.
     let event = unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
     // SAFETY: an ioctl whose argument is a number.
-    let err = unsafe { libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_SET_OUTPUT, ring) };
+    let err =
+        unsafe { libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_SET_OUTPUT, ring.as_raw_fd()) };
     if err < 0 { Err(io::Error::last_os_error()) } else { Ok(event) }
 }
 
 /// `_IO('$', 5)` of `linux/perf_event.h`.
 const PERF_EVENT_IOC_SET_OUTPUT: libc::c_ulong = 0x2405;
 
-/// The descriptor that is readable when a ring has samples.
-pub fn ring_fd<'a>(rings: &'a PerfBuffer<'_>) -> BorrowedFd<'a> {
-    // SAFETY: it is open for as long as the buffer is borrowed; libbpf-rs
-    // answers it as a bare number.
-    unsafe { BorrowedFd::borrow_raw(rings.epoll_fd()) }
+/// One CPU's ring of a perf buffer, read in place. The buffer's own callback
+/// would be called for all rings, one at a time; this way each ring can be read
+/// by a thread of its own.
+pub struct Ring {
+    header: NonNull<libbpf_sys::perf_event_mmap_page>,
+    /// The data area, a power of two of bytes.
+    data: NonNull<u8>,
+    size: usize,
+    event: RawFd,
+    /// Where a sample is put together that goes over the ring's end; of u64, as
+    /// samples are aligned so.
+    whole: Vec<u64>,
+    /// Unmaps the ring when it goes.
+    _owner: Arc<Mutex<PerfBuffer<'static>>>,
+}
+
+// SAFETY: the mapping lives as long as the owner, which each ring shares, and
+// only one ring is made of it; the kernel side is synchronised by head and tail.
+unsafe impl Send for Ring {}
+
+/// Size of `struct perf_event_header`, and of the size before a sample's data.
+const HEADER: usize = size_of::<libbpf_sys::perf_event_header>();
+const RAW_SIZE: usize = size_of::<u32>();
+
+/// The rings of `buffer`, each once, in the order of their CPUs.
+pub fn rings(buffer: PerfBuffer<'static>) -> io::Result<Vec<Ring>> {
+    let raw = buffer.as_libbpf_object().as_ptr();
+    let page = buffer_page_size()?;
+    let events: Vec<Option<RawFd>> =
+        (0..buffer.buffer_cnt()).map(|index| buffer.buffer_fd(index).ok()).collect();
+    let owner = Arc::new(Mutex::new(buffer));
+    let mut rings = Vec::with_capacity(events.len());
+    for (index, event) in events.into_iter().enumerate() {
+        let (mut base, mut size) = (ptr::null_mut(), 0);
+        // SAFETY: the buffer lives, in `owner`; the rest are places to write to.
+        let err = unsafe {
+            libbpf_sys::perf_buffer__buffer(raw, index as i32, &raw mut base, &raw mut size)
+        };
+        let (Some(base), Some(event)) = (NonNull::new(base.cast::<u8>()), event) else {
+            return Err(io::Error::from_raw_os_error(-err));
+        };
+        rings.push(Ring {
+            header: base.cast(),
+            // SAFETY: libbpf maps a page for the header, and then `size` bytes.
+            data: unsafe { base.add(page) },
+            size: size as usize,
+            event,
+            whole: Vec::new(),
+            _owner: Arc::clone(&owner),
+        });
+    }
+    Ok(rings)
+}
+
+fn buffer_page_size() -> io::Result<usize> {
+    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?;
+    size.and_then(|size| usize::try_from(size).ok())
+        .ok_or_else(|| io::Error::other("the system tells no page size"))
+}
+
+impl Ring {
+    /// Show the data of each sample that is in the ring to `each`, aligned to 4
+    /// bytes, and make room. The layout is that of perf_event_open(2), "MMAP
+    /// layout", with samples of `PERF_SAMPLE_RAW` alone. Fails where what is in
+    /// the ring is no such thing.
+    pub fn read(&mut self, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+        // SAFETY: the page is mapped as long as the ring lives. Kernel and user
+        // space share these two fields, so they are accessed as atomics only.
+        let (head, tail) = unsafe {
+            let page = self.header.as_ptr();
+            (
+                AtomicU64::from_ptr(&raw mut (*page).data_head),
+                AtomicU64::from_ptr(&raw mut (*page).data_tail),
+            )
+        };
+        // What was written before the head was moved is seen after it is read.
+        let end = head.load(Ordering::Acquire);
+        let mut at = tail.load(Ordering::Relaxed);
+        while at != end {
+            let left = usize::try_from(end.wrapping_sub(at)).unwrap_or(usize::MAX);
+            let (kind, size) = self.record_at(at);
+            if size < HEADER || size > left.min(self.size) {
+                return Err(io::Error::other("a perf ring holds a record of no possible size"));
+            }
+            if kind == libbpf_sys::PERF_RECORD_SAMPLE {
+                each(raw_data(self.bytes(at, size)));
+            }
+            // Any other kind is PERF_RECORD_LOST: a hint at what the kernel side
+            // has counted exactly.
+            at = at.wrapping_add(size as u64);
+            // Room for the kernel, once all of the sample has been looked at.
+            tail.store(at, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Type and size of the record at this position of the ring.
+    fn record_at(&self, at: u64) -> (libbpf_sys::perf_event_type, usize) {
+        let offset = at as usize & (self.size - 1);
+        // SAFETY: within the data area by the mask, and not over its end, as
+        // records are aligned to the 8 bytes that a header is long.
+        let header = unsafe {
+            self.data.add(offset).cast::<libbpf_sys::perf_event_header>().as_ptr().read()
+        };
+        (header.type_, usize::from(header.size))
+    }
+
+    /// `size` bytes from this position on, which are in the ring.
+    fn bytes(&mut self, at: u64, size: usize) -> &[u8] {
+        let offset = at as usize & (self.size - 1);
+        let before_end = (self.size - offset).min(size);
+        if before_end == size {
+            // SAFETY: these bytes are in the data area, and the kernel does not
+            // write to them before the tail has passed them.
+            return unsafe { slice::from_raw_parts(self.data.add(offset).as_ptr(), size) };
+        }
+        self.whole.resize(size.div_ceil(size_of::<u64>()), 0);
+        // SAFETY: as above, in two parts; `whole` has room for both.
+        unsafe {
+            let whole = self.whole.as_mut_ptr().cast::<u8>();
+            whole.copy_from_nonoverlapping(self.data.add(offset).as_ptr(), before_end);
+            whole.add(before_end).copy_from_nonoverlapping(self.data.as_ptr(), size - before_end);
+            slice::from_raw_parts(whole, size)
+        }
+    }
+}
+
+impl AsFd for Ring {
+    /// Readable when the kernel has woken the ring's reader.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: it is open as long as the owner lives.
+        unsafe { BorrowedFd::borrow_raw(self.event) }
+    }
+}
+
+/// The data of a `PERF_RECORD_SAMPLE` with `PERF_SAMPLE_RAW`: behind the header
+/// its size, which is a claim, and then itself.
+fn raw_data(sample: &[u8]) -> &[u8] {
+    let raw = sample.get(HEADER..).unwrap_or(&[]);
+    let Some((size, data)) = raw.split_first_chunk::<RAW_SIZE>() else { return &[] };
+    data.get(..u32::from_ne_bytes(*size) as usize).unwrap_or(data)
 }

@@ -4,14 +4,17 @@
 
 #![forbid(unsafe_code)]
 
+mod destination;
 mod output;
 
 use std::io;
+use std::ops::AddAssign;
 use std::sync::Arc;
 
+pub use self::destination::Destination;
+pub use self::output::Output;
 use crate::bpf::MAX_SLOTS;
 use crate::shutdown::Shutdown;
-pub use output::Output;
 
 /// Bytes that are gathered before they are written under load.
 const BUFFER: usize = 256 * 1024;
@@ -67,32 +70,45 @@ impl Default for Counts {
     }
 }
 
-/// A buffered writer of whole records.
+impl AddAssign<&Counts> for Counts {
+    fn add_assign(&mut self, other: &Counts) {
+        add(&mut self.written, &other.written);
+        add(&mut self.summarised, &other.summarised);
+        add(&mut self.dropped, &other.dropped);
+    }
+}
+
+/// Add `more` to `to`, slot by slot.
+pub fn add(to: &mut PerSlot, more: &PerSlot) {
+    for (to, more) in to.iter_mut().zip(more) {
+        *to += more;
+    }
+}
+
+/// One reader's buffer of whole records on their way to the destination.
 #[derive(Debug)]
 pub struct Sink {
-    output: Output,
+    destination: Arc<Destination>,
     shutdown: Arc<Shutdown>,
     buffer: Box<[u8]>,
     len: usize,
     marks: Vec<Mark>,
     summaries: Vec<SummaryMark>,
     counts: Counts,
-    closed: Option<Closed>,
 }
 
 impl Sink {
-    /// Write to `output`; a writer that has to wait gives up at `shutdown`'s
+    /// Write to `destination`; a writer that has to wait gives up at `shutdown`'s
     /// deadline.
-    pub fn new(output: Output, shutdown: Arc<Shutdown>) -> Sink {
+    pub fn new(destination: Arc<Destination>, shutdown: Arc<Shutdown>) -> Sink {
         Sink {
-            output,
+            destination,
             shutdown,
             buffer: vec![0; BUFFER].into(),
             len: 0,
             marks: Vec::with_capacity(BUFFER / SHORTEST),
             summaries: Vec::new(),
             counts: Counts::default(),
-            closed: None,
         }
     }
 
@@ -129,12 +145,7 @@ impl Sink {
         if self.len == 0 {
             return;
         }
-        let mut done = 0;
-        if self.closed.is_none() {
-            let (bytes, end) = self.output.write_all(&self.buffer[..self.len], &self.shutdown);
-            done = bytes;
-            self.closed = end.err();
-        }
+        let done = self.destination.write(&self.buffer[..self.len], &self.shutdown);
         // What went out in part is not written.
         let Counts { written, summarised, dropped } = &mut self.counts;
         for mark in self.marks.drain(..) {
@@ -152,26 +163,10 @@ impl Sink {
         self.len = 0;
     }
 
-    /// The output, to be polled for the reader's going away.
-    pub fn output(&self) -> &Output {
-        &self.output
-    }
-
-    /// The reader went away: drop what comes from now on.
-    pub fn close_by_reader(&mut self) {
-        self.closed.get_or_insert(Closed::ByReader);
-    }
-
-    /// Whether records are dropped by now.
-    pub fn is_closed(&self) -> bool {
-        self.closed.is_some()
-    }
-
-    /// Write what is left; what became of everything, and why something was
-    /// dropped if it was.
-    pub fn finish(mut self) -> (Counts, Option<Closed>) {
+    /// Write what is left; what became of everything.
+    pub fn finish(mut self) -> Counts {
         self.flush();
-        (self.counts, self.closed)
+        self.counts
     }
 }
 
@@ -185,7 +180,13 @@ mod tests {
 
     fn sink_to(file: File) -> (Sink, Arc<Shutdown>) {
         let shutdown = Arc::new(Shutdown::new().unwrap());
-        (Sink::new(Output::new(file.into()), shutdown.clone()), shutdown)
+        let destination = Arc::new(Destination::new(Output::new(file.into())).unwrap());
+        (Sink::new(destination, shutdown.clone()), shutdown)
+    }
+
+    fn finish(sink: Sink) -> (Counts, Option<Closed>) {
+        let destination = Arc::clone(&sink.destination);
+        (sink.finish(), destination.finish())
     }
 
     fn push_lines(sink: &mut Sink, lines: usize, slot: usize) {
@@ -213,10 +214,41 @@ mod tests {
         let (mut sink, _shutdown) = sink_to(writer);
         push_lines(&mut sink, 50_000, 0);
         push_lines(&mut sink, 7, 3);
-        let (Counts { written, dropped, .. }, closed) = sink.finish();
+        let (Counts { written, dropped, .. }, closed) = finish(sink);
         assert_eq!((written[0], written[3], dropped[0]), (50_000, 7, 0));
         assert!(closed.is_none());
         assert_eq!(thread.join().unwrap(), "a record.\n".repeat(50_007));
+    }
+
+    #[test]
+    fn sinks_of_one_destination_do_not_mix_their_records() {
+        let (mut reader, writer) = pipe();
+        let (sink, shutdown) = sink_to(writer);
+        let destination = Arc::clone(&sink.destination);
+        drop(sink);
+        let text = std::thread::scope(|scope| {
+            for byte in [b'a', b'b', b'c'] {
+                let mut sink = Sink::new(Arc::clone(&destination), Arc::clone(&shutdown));
+                scope.spawn(move || {
+                    for _ in 0..20_000 {
+                        sink.push(0, 32, |out| {
+                            out[..31].fill(byte);
+                            out[31] = b'\n';
+                            32
+                        });
+                    }
+                    assert_eq!(sink.finish().written[0], 20_000);
+                });
+            }
+            drop(destination);
+            let mut text = String::new();
+            reader.read_to_string(&mut text).unwrap();
+            text
+        });
+        assert_eq!(text.lines().count(), 60_000);
+        for line in text.lines() {
+            assert!(line.len() == 31 && line.bytes().all(|byte| line.starts_with(byte as char)));
+        }
     }
 
     #[test]
@@ -225,7 +257,7 @@ mod tests {
         let (mut sink, shutdown) = sink_to(writer);
         shutdown.begin(Duration::from_millis(20));
         push_lines(&mut sink, 100_000, 1);
-        let (Counts { written, dropped, .. }, closed) = sink.finish();
+        let (Counts { written, dropped, .. }, closed) = finish(sink);
         assert!(matches!(closed, Some(Closed::OutOfTime)));
         assert_eq!(written[1] + dropped[1], 100_000);
         assert!(dropped[1] > 0);
@@ -243,7 +275,7 @@ mod tests {
                 out[0] = b'\n';
                 1
             });
-            let (counts, _) = sink.finish();
+            let (counts, _) = finish(sink);
             let want = if ok { (2, 500, 0, 0) } else { (0, 0, 2, 500) };
             let Counts { written, summarised, dropped } = counts;
             assert_eq!((written[0], summarised[1], dropped[0], dropped[1]), want, "{path}");
@@ -256,7 +288,7 @@ mod tests {
         let (mut sink, _shutdown) = sink_to(writer);
         drop(reader);
         push_lines(&mut sink, 3, 0);
-        let (Counts { written, dropped, .. }, closed) = sink.finish();
+        let (Counts { written, dropped, .. }, closed) = finish(sink);
         assert!(matches!(closed, Some(Closed::ByReader)));
         assert_eq!((written[0], dropped[0]), (0, 3));
     }
@@ -266,7 +298,7 @@ mod tests {
         let (mut sink, _shutdown) =
             sink_to(OpenOptions::new().write(true).open("/dev/full").unwrap());
         push_lines(&mut sink, 3, 0);
-        let (Counts { dropped, .. }, closed) = sink.finish();
+        let (Counts { dropped, .. }, closed) = finish(sink);
         match closed {
             Some(Closed::Failed(err)) => assert_eq!(err.kind(), io::ErrorKind::StorageFull),
             other => panic!("{other:?}"),

@@ -16,6 +16,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile struct {
 	__u32 ifindex; /* where frames go */
 	__u32 sources; /* number of source addresses; 0: the frame's own */
+	__u32 first;   /* the first of them, in host order */
 } knobs;
 
 /* Shared by all CPUs, so that together they use each address in turn. */
@@ -33,10 +34,8 @@ int traffic(struct xdp_md *ctx)
 		return XDP_DROP;
 	if (knobs.sources) {
 		n = __sync_fetch_and_add(&next, 1) % knobs.sources;
-		/* 11.0.0.0 and on; the checksum is left as it is, XDP does not
-		 * look at it.
-		 */
-		ip->saddr = bpf_htonl(0x0b000000 + n);
+		/* The checksum is left as it is, XDP does not look at it. */
+		ip->saddr = bpf_htonl(knobs.first + n);
 	}
 	return bpf_redirect(knobs.ifindex, 0);
 }

@@ -1,6 +1,7 @@
 //! Traffic at full speed: BPF_PROG_TEST_RUN sends live frames through a program
 //! that redirects them into a veth end.
 
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
@@ -27,17 +28,22 @@ pub fn flood_sources(net: &Net, n: u32, sources: u32, count: u32) {
 pub struct Sender(Object);
 
 impl Sender {
-    /// Into `thereN`. IPv4 frames get one of `sources` addresses each, in turn;
-    /// with 0 they keep their own.
+    /// Into `thereN`. IPv4 frames get one of `sources` addresses each, in turn,
+    /// 11.0.0.0 and on; with 0 they keep their own.
     pub fn new(n: u32, sources: u32) -> Sender {
+        Sender::from(n, [11, 0, 0, 0].into(), sources)
+    }
+
+    /// The same with other addresses than those.
+    pub fn from(n: u32, first: Ipv4Addr, sources: u32) -> Sender {
         let ifindex = if_nametoindex(&*format!("there{n}")).unwrap();
         Sender(program::load("tests/bpf/traffic.bpf.c", |object| {
             let mut rodata = object
                 .maps_mut()
                 .find(|map| map.name().to_string_lossy().ends_with(".rodata"))
                 .expect("the program has knobs");
-            let knobs = [ifindex, sources].map(u32::to_ne_bytes).concat();
-            rodata.initial_value_mut().unwrap()[..8].copy_from_slice(&knobs);
+            let knobs = [ifindex, sources, first.to_bits()].map(u32::to_ne_bytes).concat();
+            rodata.initial_value_mut().unwrap()[..12].copy_from_slice(&knobs);
         }))
     }
 

@@ -106,12 +106,19 @@ impl Net {
 
     /// Another pair, `hereN` and `thereN`, up but without addresses.
     pub fn add_pair(&self, n: u32) {
+        self.add_wide_pair(n, 1);
+    }
+
+    /// The same with a number of queues. With one for each CPU, what a CPU
+    /// sends arrives on it, too.
+    pub fn add_wide_pair(&self, n: u32, queues: usize) {
         let (here, there) = (mac(HERE_MAC), mac(THERE_MAC));
+        let queues = format!("numrxqueues {queues} numtxqueues {queues}");
         ip_batch(
             &self.here,
             &format!(
-                "link add here{n} address {here} type veth \
-                 peer name there{n} address {there} netns {}\n\
+                "link add here{n} address {here} {queues} type veth \
+                 peer name there{n} address {there} {queues} netns {}\n\
                  link set here{n} up\n",
                 self.there
             ),
@@ -224,9 +231,14 @@ pub fn in_ns<R: Send>(ns: &str, f: impl FnOnce() -> R + Send) -> R {
 
 /// Keep this thread on CPU 0 from here on.
 pub fn pin_to_one_cpu() {
+    pin_to(0);
+}
+
+/// Keep this thread on a CPU from here on.
+pub fn pin_to(cpu: usize) {
     let mut cpus = CpuSet::new();
-    cpus.set(0).unwrap();
-    sched_setaffinity(Pid::from_raw(0), &cpus).expect("pin to CPU 0");
+    cpus.set(cpu).unwrap();
+    sched_setaffinity(Pid::from_raw(0), &cpus).expect("pin to a CPU");
 }
 
 /// Output of a command that has to succeed. Runs in the thread's namespace.
