@@ -8,8 +8,9 @@ SUDO    := $(shell test "$$(id -u)" = 0 || echo sudo)
 ARCH    := $(shell uname -m)
 VMLINUX := vmlinux/$(ARCH)/vmlinux.h
 BIN     := target/release/xdplog
+SHARE   := target/share
 
-.PHONY: help deps build run demo test bench bench-short lint vmlinux install uninstall clean
+.PHONY: help deps build run demo test bench bench-short lint vmlinux man install uninstall clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,10 +28,11 @@ run: build ## Log the packets of IFACE (default eth0) until Ctrl-C
 demo: build ## See it work for 5 seconds, without touching a real interface
 	@$(SUDO) sh examples/demo.sh ./$(BIN)
 
-test: deps ## Run all tests, in network namespaces of their own
+test: ## Run all tests, in network namespaces of their own
+	@TEST=1 sh .ci/deps.sh
 	$(CARGO) test --locked --no-fail-fast
 
-bench: deps ## Measure against others that log packets (some 8 minutes)
+bench: ## Measure against others that log packets (some 8 minutes)
 	@BENCH=1 sh .ci/deps.sh
 	$(CARGO) build --release --locked --manifest-path benches/tutorial/Cargo.toml
 	$(CARGO) bench --locked --bench bench -- $(if $(SHORT),--short)
@@ -51,11 +53,24 @@ vmlinux: deps ## Make the kernel's types anew from the running kernel
 	 } > $(VMLINUX).new && mv $(VMLINUX).new $(VMLINUX)
 	@head -n 1 $(VMLINUX)
 
-install: build ## Install to PREFIX (default /usr/local)
+man: build ## Make the manual page and shell completions, in target/share
+	@mkdir -p $(SHARE)/man/man1 $(SHARE)/bash-completion/completions \
+		$(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
+	@./$(BIN) man >$(SHARE)/man/man1/xdplog.1
+	@./$(BIN) completions bash >$(SHARE)/bash-completion/completions/xdplog
+	@./$(BIN) completions zsh >$(SHARE)/zsh/site-functions/_xdplog
+	@./$(BIN) completions fish >$(SHARE)/fish/vendor_completions.d/xdplog.fish
+
+install: man ## Install to PREFIX (default /usr/local)
 	$(SUDO) install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/xdplog
+	cd $(SHARE) && $(SUDO) find . -type f -exec install -D -m 644 {} $(DESTDIR)$(PREFIX)/share/{} \;
 
 uninstall: ## Remove what install put there
-	$(SUDO) rm -f $(DESTDIR)$(PREFIX)/bin/xdplog
+	$(SUDO) rm -f $(DESTDIR)$(PREFIX)/bin/xdplog \
+		$(DESTDIR)$(PREFIX)/share/man/man1/xdplog.1 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/xdplog \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_xdplog \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/xdplog.fish
 
 clean: ## Remove what was built
 	rm -rf target

@@ -12,12 +12,13 @@ has() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1; }
 sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
 
-# With BENCH=1 also what the benchmark measures against.
-peers=
-[ -z "${BENCH:-}" ] || peers="tcpdump dumpcap capinfos"
+# With TEST=1 also what tests check the output with, and with BENCH=1 what the
+# benchmark measures against.
+more=
+[ -z "${TEST:-}${BENCH:-}" ] || more="tcpdump dumpcap capinfos tshark jq zstd"
 
 lacking() {
-	for tool in $peers clang clang-format make gcc pkg-config ip bpftool capsh; do
+	for tool in $more clang clang-format make gcc pkg-config ip bpftool capsh; do
 		has "$tool" || { say "no $tool"; return 0; }
 	done
 	pkg-config --exists libelf zlib || { say "no libelf or zlib headers"; return 0; }
@@ -34,11 +35,11 @@ if lacking; then
 		$sudo apt-get install -y -q --no-install-recommends ca-certificates curl \
 			clang clang-format gcc libc6-dev libelf-dev zlib1g-dev pkg-config \
 			make iproute2 libcap2-bin "$bpftool" \
-			${peers:+tcpdump wireshark-common}
+			${more:+tcpdump wireshark-common tshark jq zstd}
 	elif has dnf; then
 		$sudo dnf install -y curl clang clang-tools-extra gcc elfutils-libelf-devel \
 			zlib-devel pkgconf-pkg-config make iproute libcap bpftool \
-			${peers:+tcpdump wireshark-cli}
+			${more:+tcpdump wireshark-cli jq zstd}
 	else
 		say "neither apt-get nor dnf here. Next: install by hand clang, clang-format, gcc," \
 			"libelf and zlib with headers, pkg-config, make, iproute2, capsh, bpftool"

@@ -1,32 +1,31 @@
-//! The order of start and stop, and nothing else: load, open the rings,
-//! attach, announce, watch, detach, drain, settle, report.
+//! The order of start and stop, and nothing else: load, open the rings and the
+//! log, attach, announce, watch, detach, drain, settle, report.
 
 #![forbid(unsafe_code)]
 
-use std::fs::{self, File};
 use std::io;
 use std::num::NonZeroU64;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use jiff::tz::TimeZone;
 use nix::unistd::{SysconfVar, sysconf};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::{self, UnboundedReceiver};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::sync::mpsc;
 
-use crate::cli::{Config, StatsFormat};
-use crate::format::{Classic, Format};
+use crate::cli::{Color, Config, FormatName, StatsFormat};
+use crate::clock::{self, Wall};
+use crate::control::{Control, Stop};
+use crate::format::{Classic, Format, Json, Pcapng, Text};
 use crate::ledger::{Ledger, Tally};
 use crate::mailbox::Mailbox;
 use crate::pressure::Pressure;
-use crate::probe::{self, Attachment, Interface, Probe, Ring, Setup, advice, ring};
+use crate::probe::{self, CounterMap, Interface, Probe, Ring, Setup, advice, ring};
 use crate::reader::{self, Common, Limit, Reader};
 use crate::report::Report;
 use crate::shutdown::{self, Shutdown};
-use crate::sink::{Closed, Destination, Output};
+use crate::sink::{Closed, Destination, Files, Framing, Full, Output};
 use crate::talk::{say, say_last};
 
 /// How a run ended that did not fail.
@@ -38,22 +37,8 @@ pub enum Outcome {
     Unbalanced,
 }
 
-/// Why to stop.
-#[derive(Debug)]
-enum Stop {
-    /// A signal, the time, the count, or the sink's end.
-    Asked,
-    /// No interface is left.
-    Deserted,
-    /// Something failed that it cannot go on without.
-    Failed(anyhow::Error),
-}
-
 /// What is left to write may take this long; stopping stays within a second.
 const GRACE: Duration = Duration::from_millis(600);
-
-/// How often interfaces and counters are looked at.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// Run from start to end.
 pub fn run(config: &Config) -> Result<Outcome> {
@@ -66,6 +51,7 @@ pub fn run(config: &Config) -> Result<Outcome> {
             ifaces.push(iface);
         }
     }
+    let names: Vec<String> = ifaces.iter().map(|iface| iface.name.clone()).collect();
 
     let (stop_tx, stop) = mpsc::unbounded_channel();
     let shutdown = Arc::new(Shutdown::new()?);
@@ -77,42 +63,173 @@ pub fn run(config: &Config) -> Result<Outcome> {
 
     let mailbox = Arc::new(Mailbox::new()?);
     let (probe, rings, ring_size) = open(config, &ifaces)?;
+    let counters = probe.counters()?;
     let mut pressure = Pressure::new(probe.overflow()?, Arc::clone(&mailbox));
-    let stop_reading = stop_tx.clone();
+    let full = Arc::new(Full::new(config.wait_when_full));
+    let destination =
+        Arc::new(destination(config, framing(config, &names, probe.counters()?), &full)?);
     let common = Common {
-        destination: Arc::new(destination()?),
+        destination: Arc::clone(&destination),
         limit: Arc::new(Limit::new(config.count)),
         batches: Arc::new(probe.batches()?),
         mailbox,
         shutdown: Arc::clone(&shutdown),
         notify: Arc::new(move || {
-            let _ = stop_reading.send(Stop::Asked);
+            let _ = stop_tx.send(Stop::Asked);
         }),
     };
-    let readers = reader::how_many(config.readers, rings.len());
-    let readers = spawn(reader::readers(rings, readers, &Classic, &common), &common)?;
+    let readers = start(config, &names, rings, &common)?;
 
     // From here on the readers have to be stopped whatever happens.
-    let watched = watch(config, &ifaces, &probe, &mut pressure, ring_size, stop);
+    let control = Control {
+        config,
+        ifaces: &ifaces,
+        probe: &probe,
+        counters: &counters,
+        destination: &destination,
+        full: &full,
+        shutdown: &shutdown,
+        ring_size,
+    };
+    let watched = control.watch(&mut pressure, stop);
     // All detached; a packet that is still under way ends before the drain does.
     let detached = Instant::now();
     let drained = pressure.drain();
     shutdown.begin(GRACE);
     let (tally, read) = join(readers);
-    let closed = common.destination.finish();
-    let (stop, watched) = watched?;
+    let (stop, watched) = watched.inspect_err(|_| destination.abandon())?;
+    let closed = destination.finish(&shutdown);
 
-    let counters = probe.counters()?;
+    let counters = counters.read()?;
     let ledger = Ledger::settle(&counters, &tally);
-    let names: Vec<String> = ifaces.into_iter().map(|iface| iface.name).collect();
     let in_summary = pressure.finish(&counters, detached);
     let report = Report { names: &names, ledger: &ledger, watched, in_summary };
     tell(config, &report, closed.as_ref());
-    conclude(&ledger, closed, stop, read.and(drained))
+    conclude(config, &ledger, closed, stop, read.and(drained))
+}
+
+/// Load the program and open the rings: as large as wanted, or as the kernel
+/// lets them be.
+fn open(config: &Config, ifaces: &[Interface]) -> Result<(Probe, Vec<Ring>, u64)> {
+    let page = sysconf_positive(SysconfVar::PAGE_SIZE)?;
+    let memory = sysconf_positive(SysconfVar::_PHYS_PAGES)?.saturating_mul(page);
+    let cpus = sysconf_positive(SysconfVar::_NPROCESSORS_ONLN)?;
+    let wanted = ring::pages(config.buffer_size, cpus, memory.get(), page);
+    let all = (wanted as u64).saturating_mul(page.get()).saturating_mul(cpus.get());
+    let tables = probe::overflow_memory(config.overflow_sources);
+    if tables > memory.get() / 2 {
+        return Err(advice::tables_too_large(tables, memory.get()));
+    }
+    if all > memory.get() / 2 {
+        let ring = wanted as u64 * page.get();
+        return Err(advice::ring_too_large(ring, cpus.get(), memory.get()));
+    }
+
+    let mut pages = wanted;
+    let mut refused = None;
+    loop {
+        let ring_size = pages as u64 * page.get();
+        let probe = Probe::load(&Setup {
+            families: config.families,
+            ifindexes: ifaces.iter().map(|iface| iface.index).collect(),
+            ring_size,
+            overflow_sources: config.overflow_sources,
+            snaplen: config.snaplen,
+            sample: config.sample,
+            rate: config.rate,
+        })?;
+        match probe.open_rings(pages) {
+            Ok(rings) => {
+                if let Some(err) = refused {
+                    let wanted = wanted as u64 * page.get();
+                    let warning = advice::smaller_ring(wanted, ring_size, &err);
+                    say(&format!("xdplog: warning: {warning}"));
+                }
+                return Ok((probe, rings, ring_size));
+            }
+            Err(err) if pages > 1 && advice::is_memory_limit(&err) => {
+                // The batch has to fit in the ring: load again for a smaller one.
+                refused.get_or_insert(err);
+                pages /= 2;
+            }
+            Err(err) => return Err(advice::no_ring(&err)),
+        }
+    }
+}
+
+/// What each file of the log begins and ends with.
+fn framing(config: &Config, names: &[String], counters: CounterMap) -> Framing {
+    if config.format != FormatName::Pcapng {
+        return Framing::default();
+    }
+    let ifaces = names.len();
+    let tail = move || {
+        // Without counts the statistics say zero; the report will tell the error.
+        let counts = counters.read().unwrap_or_default();
+        Pcapng::tail(ifaces, &counts, Wall::now().ns(clock::monotonic_ns()))
+    };
+    Framing {
+        head: Pcapng::head(names, config.snaplen),
+        tail_len: tail().len(),
+        tail: Box::new(tail),
+    }
+}
+
+/// Open what the log is written to.
+fn destination(config: &Config, framing: Framing, full: &Arc<Full>) -> Result<Destination> {
+    let Some(plan) = &config.files else {
+        let output = Output::stdout(Arc::clone(full)).context("cannot use stdout")?;
+        if config.format == FormatName::Pcapng && output.is_terminal() {
+            return Err(advice::binary_to_terminal());
+        }
+        return Destination::stream(output, framing).context("cannot use stdout");
+    };
+    let opened = match Output::device(&plan.path, Arc::clone(full)) {
+        Some(_) if plan.rotates() => return Err(advice::no_rotation(&plan.path)),
+        Some(device) => device.and_then(|device| Destination::stream(device, framing)),
+        None => Files::open(plan.clone(), framing, Arc::clone(full)).map(Destination::files),
+    };
+    opened.map_err(|err| advice::cannot_open(&plan.path, &err))
 }
 
 /// What a reader's thread answers.
 type Reading = JoinHandle<(Tally, Result<()>)>;
+
+/// Start the readers in the format asked for.
+fn start(
+    config: &Config,
+    names: &[String],
+    rings: Vec<Ring>,
+    common: &Common,
+) -> Result<Vec<Reading>> {
+    let count = reader::how_many(config.readers, rings.len());
+    let wall = Wall::now();
+    match config.format {
+        FormatName::Classic => spawn(reader::readers(rings, count, &Classic, common), common),
+        FormatName::Text => {
+            let color = match config.color {
+                Color::Always => true,
+                Color::Never => false,
+                Color::Auto => config.files.is_none() && is_colorful(),
+            };
+            let text = Text::new(names, wall, TimeZone::system(), color);
+            spawn(reader::readers(rings, count, &text, common), common)
+        }
+        FormatName::Json => {
+            spawn(reader::readers(rings, count, &Json::new(names, wall), common), common)
+        }
+        FormatName::Pcapng => {
+            let pcapng = Pcapng::new(names.len(), wall);
+            spawn(reader::readers(rings, count, &pcapng, common), common)
+        }
+    }
+}
+
+/// Whether stdout is a terminal on which colors are welcome: <https://no-color.org>.
+fn is_colorful() -> bool {
+    io::IsTerminal::is_terminal(&io::stdout())
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
 
 /// Start the readers; if one cannot be, those before it end by themselves.
 fn spawn<F: Format + Send + 'static>(
@@ -151,116 +268,6 @@ fn join(readers: Vec<Reading>) -> (Tally, Result<()>) {
     (all, ended)
 }
 
-fn destination() -> Result<Destination> {
-    Output::stdout().and_then(Destination::new).context("cannot use stdout")
-}
-
-/// Load the program and open the rings: as large as wanted, or as the kernel
-/// lets them be.
-fn open(config: &Config, ifaces: &[Interface]) -> Result<(Probe, Vec<Ring>, u64)> {
-    let page = sysconf_positive(SysconfVar::PAGE_SIZE)?;
-    let memory = sysconf_positive(SysconfVar::_PHYS_PAGES)?.saturating_mul(page);
-    let cpus = sysconf_positive(SysconfVar::_NPROCESSORS_ONLN)?;
-    let wanted = ring::pages(config.buffer_size, cpus, memory.get(), page);
-    let all = (wanted as u64).saturating_mul(page.get()).saturating_mul(cpus.get());
-    let tables = probe::overflow_memory(config.overflow_sources);
-    if tables > memory.get() / 2 {
-        return Err(advice::tables_too_large(tables, memory.get()));
-    }
-    if all > memory.get() / 2 {
-        let ring = wanted as u64 * page.get();
-        return Err(advice::ring_too_large(ring, cpus.get(), memory.get()));
-    }
-
-    let mut pages = wanted;
-    let mut refused = None;
-    loop {
-        let ring_size = pages as u64 * page.get();
-        let probe = Probe::load(&Setup {
-            families: config.families,
-            ifindexes: ifaces.iter().map(|iface| iface.index).collect(),
-            ring_size,
-            overflow_sources: config.overflow_sources,
-        })?;
-        match probe.open_rings(pages) {
-            Ok(rings) => {
-                if let Some(err) = refused {
-                    let wanted = wanted as u64 * page.get();
-                    let warning = advice::smaller_ring(wanted, ring_size, &err);
-                    say(&format!("xdplog: warning: {warning}"));
-                }
-                return Ok((probe, rings, ring_size));
-            }
-            Err(err) if pages > 1 && advice::is_memory_limit(&err) => {
-                // The batch has to fit in the ring: load again for a smaller one.
-                refused.get_or_insert(err);
-                pages /= 2;
-            }
-            Err(err) => return Err(advice::no_ring(&err)),
-        }
-    }
-}
-
-/// Attach, say so, and watch until it is time to stop. Detaches on return.
-fn watch(
-    config: &Config,
-    ifaces: &[Interface],
-    probe: &Probe,
-    pressure: &mut Pressure,
-    ring_size: u64,
-    mut stop: UnboundedReceiver<Stop>,
-) -> Result<(Stop, Duration)> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the control thread")?;
-    runtime.block_on(async {
-        // Before anything is attached, so that it is not cut short.
-        let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
-
-        // All that can be refused is, before the first is touched.
-        ifaces.iter().try_for_each(|iface| probe.check_free(iface))?;
-        let ready = config.ready_file.as_deref();
-        ready.map_or(Ok(()), remove_stale)?;
-        let mut attached = ifaces
-            .iter()
-            .map(|iface| probe.attach(iface, config.mode))
-            .collect::<Result<Vec<_>>>()?;
-        let since = Instant::now();
-        if config.announce {
-            announce(&attached, ring_size);
-        }
-        if let Some(path) = ready {
-            File::create_new(path).with_context(|| advice::ready_file(path))?;
-        }
-
-        let time_up = sleep(config.duration.unwrap_or(Duration::MAX));
-        tokio::pin!(time_up);
-        let mut look = interval(LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let why = loop {
-            tokio::select! {
-                Some(why) = stop.recv() => break why,
-                _ = terminate.recv() => break Stop::Asked,
-                () = &mut time_up, if config.duration.is_some() => break Stop::Asked,
-                _ = look.tick() => {
-                    attached.retain(still_there);
-                    if attached.is_empty() {
-                        break Stop::Deserted;
-                    }
-                    match probe.counters().and_then(|counters| pressure.look(&counters)) {
-                        Ok(Some(said)) => say(&format!("xdplog: {said}")),
-                        Ok(None) => {}
-                        Err(err) => break Stop::Failed(err),
-                    }
-                }
-            }
-        };
-        drop(attached);
-        Ok((why, since.elapsed()))
-    })
-}
-
 /// Say what happened.
 fn tell(config: &Config, report: &Report<'_>, closed: Option<&Closed>) {
     let gone = matches!(closed, Some(Closed::ByReader));
@@ -274,13 +281,17 @@ fn tell(config: &Config, report: &Report<'_>, closed: Option<&Closed>) {
 
 /// How the run ended. That the counts do not agree outweighs all else.
 fn conclude(
+    config: &Config,
     ledger: &Ledger,
     closed: Option<Closed>,
     stop: Stop,
     drained: Result<()>,
 ) -> Result<Outcome> {
     let failed = match (closed, stop) {
-        (Some(Closed::Failed(err)), _) => Err(advice::output_failed(&err, ledger.total().lost)),
+        (Some(Closed::Failed(err)), _) => {
+            let path = config.files.as_ref().map(|plan| plan.path.as_path());
+            Err(advice::output_failed(path, &err, ledger.total().lost))
+        }
         (_, Stop::Failed(err)) => Err(err),
         (_, Stop::Deserted) => Err(advice::deserted()),
         (_, Stop::Asked) => drained,
@@ -295,36 +306,6 @@ fn conclude(
         say(&format!("xdplog: the counts do not agree: {broken}. Next: please report this"));
     }
     Ok(Outcome::Unbalanced)
-}
-
-fn still_there(attachment: &Attachment) -> bool {
-    let gone = attachment.is_gone();
-    if gone {
-        say(&format!("xdplog: {}", advice::deleted(&attachment.name)));
-    }
-    !gone
-}
-
-fn announce(attached: &[Attachment], ring_size: u64) {
-    let ifaces: Vec<String> =
-        attached.iter().map(|a| format!("{} ({})", a.name, a.mode())).collect();
-    say(&format!(
-        "xdplog: logging {}, ring of {} KiB per CPU; Ctrl-C stops",
-        ifaces.join(", "),
-        ring_size / 1024
-    ));
-}
-
-/// A ready file from an earlier run would tell who waits for it too early. What
-/// is not one, an empty file, is left alone: creating it fails then.
-fn remove_stale(path: &Path) -> Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_file() && meta.len() == 0 => {
-            fs::remove_file(path).with_context(|| advice::ready_file(path))
-        }
-        Ok(_) => Err(anyhow!("it exists, and is no ready file")).context(advice::ready_file(path)),
-        Err(_) => Ok(()),
-    }
 }
 
 fn sysconf_positive(var: SysconfVar) -> Result<NonZeroU64> {

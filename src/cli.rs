@@ -3,26 +3,31 @@
 
 #![forbid(unsafe_code)]
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, ValueEnum};
+use clap::{ArgGroup, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::bpf::{FAMILY_IPV4, FAMILY_IPV6, MAX_IFACES};
+use crate::sink::Plan;
 
 /// The interface that is watched when none is named.
 pub const DEFAULT_IFACE: &str = "eth0";
 
 const EXIT_CODES: &str = "\
-Each packet is one line on stdout:
+By default each packet is one line on stdout:
     LOG: SRC 192.168.1.205, ACTION 2
 where ACTION is the XDP verdict: 0 aborted, 1 drop, 2 pass, 3 tx, 4 redirect.
 Packets that find no room, as what reads the log does not keep up, are counted
 by source and come out as a line for each, at least once a second:
     LOG: SRC 10.0.0.7, ACTION 2, COUNT 48213
 Messages and the summary go to stderr.
+
+Signals: SIGUSR1 prints how it goes, as --stats-interval does; SIGHUP finishes
+the file of --write and opens it anew, for logrotate; SIGINT and SIGTERM stop.
 
 Exit status: 0 stopped as asked (also when the reader of stdout went away);
 1 failure; 2 wrong usage; 3 the counts at the end did not agree;
@@ -50,15 +55,70 @@ pub enum StatsFormat {
     Json,
 }
 
+/// What the log looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum FormatName {
+    /// LOG: SRC 192.168.1.205, ACTION 2
+    #[default]
+    Classic,
+    /// A line a packet in tcpdump's manner
+    Text,
+    /// An object a packet, each on a line (docs/json.md)
+    Json,
+    /// The frames themselves, for Wireshark
+    Pcapng,
+}
+
+/// When to use colors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do when the disk is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OnFull {
+    /// End with the last whole record, and a failure
+    #[default]
+    Stop,
+    /// Wait for room; packets are summarised meanwhile
+    Wait,
+}
+
+/// What to do instead of logging.
+#[derive(Subcommand, Debug)]
+enum Instead {
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(hide = true)]
+    Man,
+}
+
 #[derive(Parser, Debug)]
 #[command(
     name = "xdplog",
     version,
     about = "Log every packet that arrives at a network interface, with the verdict XDP gave it",
     after_help = EXIT_CODES,
-    max_term_width = 100
+    max_term_width = 100,
+    group(ArgGroup::new("rotates").args(["rotate_size", "rotate_interval"]).multiple(true)),
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
 )]
 struct Args {
+    #[command(subcommand)]
+    instead: Option<Instead>,
+
     /// Interfaces to watch [default: eth0]
     #[arg(value_name = "IFACE")]
     ifaces: Vec<String>,
@@ -71,12 +131,62 @@ struct Args {
     #[arg(short = '6', long)]
     ipv6: bool,
 
-    /// Stop after exactly N lines
+    /// What the log looks like
+    #[arg(short, long, value_enum, default_value_t)]
+    format: FormatName,
+
+    /// Write to this file instead of stdout, which - is; it must not exist
+    #[arg(short, long, value_name = "FILE")]
+    write: Option<PathBuf>,
+
+    /// Begin another file before one gets longer than this: FILE with a number
+    #[arg(long, value_name = "SIZE", requires = "write")]
+    rotate_size: Option<ByteSize>,
+
+    /// Begin another file when one is older than this, such as 1h
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "write")]
+    rotate_interval: Option<Duration>,
+
+    /// Keep the last N finished files of this run
+    #[arg(long, value_name = "N", requires = "rotates",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    rotate_keep: Option<u32>,
+
+    /// Compress finished files with zstd
+    #[arg(long, requires = "rotates")]
+    compress: bool,
+
+    /// Overwrite FILE, or the numbered files of an earlier run
+    #[arg(long, requires = "write")]
+    overwrite: bool,
+
+    /// What to do when the disk is full
+    #[arg(long, value_enum, default_value_t)]
+    on_full: OnFull,
+
+    /// Bytes of each frame in pcapng
+    #[arg(long, value_name = "N", default_value_t = 262_144,
+          value_parser = clap::value_parser!(u32).range(1..=262_144))]
+    snaplen: u32,
+
+    /// When to use colors, in the format text
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    color: Color,
+
+    /// Log one packet in N, on each CPU
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    sample: Option<u32>,
+
+    /// Log no more than this many packets a second, such as 1000/s
+    #[arg(long, value_name = "N/s", value_parser = rate)]
+    rate_limit: Option<u32>,
+
+    /// Stop after exactly N lines or frames
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
     /// Stop after this time, such as 500ms, 10s or 1h30m
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     duration: Option<Duration>,
 
     /// Where the XDP program runs
@@ -104,6 +214,11 @@ struct Args {
     #[arg(short, long)]
     quiet: bool,
 
+    /// Print how it goes on stderr this often; one live line on a terminal, if
+    /// the log goes to a file
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    stats_interval: Option<Duration>,
+
     /// Form of the summary on stderr [default: text]
     #[arg(long, value_name = "FORM", value_enum)]
     stats_format: Option<StatsFormat>,
@@ -111,6 +226,27 @@ struct Args {
     /// Create this file when all interfaces are attached
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
+}
+
+/// A time that is not zero.
+fn time(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if time.is_zero() => Err("it must not be 0".into()),
+        Ok(time) => Ok(time),
+        Err(err) => Err(err.to_string()),
+    }
+}
+
+/// More a second than any machine sees packets.
+const MAX_RATE: u32 = 1_000_000_000;
+
+/// `1000/s`, or just the number.
+fn rate(text: &str) -> Result<u32, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text);
+    match number.parse() {
+        Ok(rate @ 1..=MAX_RATE) if !number.starts_with('+') => Ok(rate),
+        _ => Err(format!("no number of packets a second from 1/s to {MAX_RATE}/s")),
+    }
 }
 
 /// The value of `--readers`; `None` is auto.
@@ -134,6 +270,20 @@ pub struct Config {
     pub default_iface: bool,
     /// `FAMILY_*` bits of the packets to log.
     pub families: u32,
+    /// What the log looks like.
+    pub format: FormatName,
+    /// Files to write to; `None` is stdout.
+    pub files: Option<Plan>,
+    /// Whether to wait for room on a disk that is full.
+    pub wait_when_full: bool,
+    /// Bytes of each frame; 0 where the format takes none.
+    pub snaplen: u32,
+    /// When to use colors.
+    pub color: Color,
+    /// Log one packet in this many; 0 is all.
+    pub sample: u32,
+    /// Log this many packets a second; 0 is all.
+    pub rate: u32,
     /// Lines after which to stop.
     pub count: Option<u64>,
     /// Time after which to stop.
@@ -146,6 +296,8 @@ pub struct Config {
     pub overflow_sources: u32,
     /// Threads that read; `None` is as many as fit the machine.
     pub readers: Option<usize>,
+    /// How often to print how it goes.
+    pub stats_interval: Option<Duration>,
     /// Print the start line.
     pub announce: bool,
     /// Print the summary in this form; `None` prints none.
@@ -157,10 +309,14 @@ pub struct Config {
 }
 
 impl Config {
-    /// The process's arguments; prints help, version or the usage error and
-    /// exits where there is nothing to run.
+    /// The process's arguments; prints what else was asked for, help, version or
+    /// the usage error, and exits where there is nothing to run.
     pub fn from_args() -> Config {
-        Config::check(Args::parse()).unwrap_or_else(|err| err.exit())
+        let args = Args::parse();
+        if let Some(instead) = &args.instead {
+            std::process::exit(print(instead).into());
+        }
+        Config::check(args).unwrap_or_else(|err| err.exit())
     }
 
     /// The same from given arguments, the first being the program's name.
@@ -196,8 +352,20 @@ impl Config {
         if args.buffer_size.is_some_and(|size| size.as_u64() == 0) {
             return Err(usage(ErrorKind::ValueValidation, "--buffer-size must not be 0".into()));
         }
-        if args.duration.is_some_and(|time| time.is_zero()) {
-            return Err(usage(ErrorKind::ValueValidation, "--duration must not be 0".into()));
+        if args.rotate_size.is_some_and(|size| size.as_u64() == 0) {
+            return Err(usage(ErrorKind::ValueValidation, "--rotate-size must not be 0".into()));
+        }
+        let files = args.write.filter(|path| path.as_os_str() != "-").map(|path| Plan {
+            path,
+            size: args.rotate_size.map(|size| size.as_u64()),
+            interval: args.rotate_interval,
+            keep: args.rotate_keep.map(|keep| keep as usize),
+            compress: args.compress,
+            overwrite: args.overwrite,
+        });
+        if files.is_none() && (args.rotate_size.is_some() || args.rotate_interval.is_some()) {
+            let message = "stdout cannot be rotated: give --write a file".into();
+            return Err(usage(ErrorKind::ArgumentConflict, message));
         }
         Ok(Config {
             ifaces,
@@ -207,12 +375,20 @@ impl Config {
                 (_, true) => FAMILY_IPV6,
                 _ => FAMILY_IPV4 | FAMILY_IPV6,
             },
+            format: args.format,
+            files,
+            wait_when_full: args.on_full == OnFull::Wait,
+            snaplen: if args.format == FormatName::Pcapng { args.snaplen } else { 0 },
+            color: args.color,
+            sample: args.sample.unwrap_or(0),
+            rate: args.rate_limit.unwrap_or(0),
             count: args.count,
             duration: args.duration,
             mode: args.mode,
             buffer_size: args.buffer_size.map(|size| size.as_u64()),
             overflow_sources: args.overflow_sources,
             readers: args.readers.0,
+            stats_interval: args.stats_interval,
             announce: !args.quiet,
             stats: match (args.stats_format, args.quiet) {
                 (None, true) => None,
@@ -221,6 +397,23 @@ impl Config {
             stats_explicit: args.stats_format.is_some(),
             ready_file: args.ready_file,
         })
+    }
+}
+
+/// Print it on stdout; the exit status.
+fn print(instead: &Instead) -> u8 {
+    let mut command = Args::command();
+    let mut text = Vec::new();
+    match *instead {
+        Instead::Completions { shell } => {
+            clap_complete::generate(shell, &mut command, "xdplog", &mut text);
+        }
+        // Cannot fail: it writes to memory.
+        Instead::Man => drop(clap_mangen::Man::new(command).render(&mut text)),
+    }
+    match io::stdout().write_all(&text) {
+        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => 1,
+        _ => 0,
     }
 }
 
@@ -262,6 +455,18 @@ mod tests {
     }
 
     #[test]
+    fn where_the_log_goes_and_how_much_of_it() {
+        assert!(parse(&["-w", "-"]).unwrap().files.is_none(), "stdout");
+        let config = parse(&["-w", "f", "--rotate-size", "100M", "--rotate-keep", "3"]).unwrap();
+        let files = config.files.unwrap();
+        assert_eq!((files.size, files.keep), (Some(100_000_000), Some(3)));
+        assert_eq!(parse(&["--snaplen", "9"]).unwrap().snaplen, 0, "no format that takes bytes");
+        assert_eq!(parse(&["--snaplen", "9", "-f", "pcapng"]).unwrap().snaplen, 9);
+        assert_eq!(parse(&["--rate-limit", "500/s"]).unwrap().rate, 500);
+        assert_eq!(parse(&["--rate-limit", "500"]).unwrap().rate, 500);
+    }
+
+    #[test]
     fn usage_errors() {
         for args in [
             &["-4", "-6"][..],
@@ -274,6 +479,20 @@ mod tests {
             &["--buffer-size", "much"],
             &["--readers", "0"],
             &["--readers", "many"],
+            &["--rotate-size", "1M"],
+            &["-w", "-", "--rotate-size", "1M"],
+            &["-w", "x", "--rotate-size", "0"],
+            &["-w", "x", "--rotate-interval", "0s"],
+            &["-w", "x", "--rotate-keep", "2"],
+            &["-w", "x", "--compress"],
+            &["--overwrite"],
+            &["-f", "xml"],
+            &["--snaplen", "0"],
+            &["--sample", "0"],
+            &["--rate-limit", "0/s"],
+            &["--rate-limit", "10/m"],
+            &["--stats-interval", "0s"],
+            &["completions", "tcsh"],
             &["--no-such-option"],
         ] {
             let err = parse(args).expect_err(&args.join(" "));

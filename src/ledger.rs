@@ -50,6 +50,8 @@ pub struct Fates {
     pub not_ip: u64,
     /// Packets of the other family, or beyond `--count`.
     pub unselected: u64,
+    /// Packets left out by `--sample` and `--rate-limit`.
+    pub sampled_out: u64,
     /// Packets whose line could not be written.
     pub lost: u64,
 }
@@ -61,6 +63,7 @@ impl AddAssign for Fates {
         self.summarised += other.summarised;
         self.not_ip += other.not_ip;
         self.unselected += other.unselected;
+        self.sampled_out += other.sampled_out;
         self.lost += other.lost;
     }
 }
@@ -89,10 +92,11 @@ impl Ledger {
                 }
             };
             must_equal(
-                "seen = not_ip + unselected + recorded + overflowed",
+                "seen = not_ip + unselected + sampled_out + recorded + overflowed",
                 k.seen,
-                k.not_ip + k.unselected + k.recorded + k.overflowed,
+                k.not_ip + k.unselected + k.sampled_out + k.recorded + k.overflowed,
             );
+            must_equal("seen = all verdicts", k.seen, k.verdicts.iter().sum());
             must_equal("recorded = read", k.recorded, read);
             must_equal("overflowed = drained", k.overflowed, drained);
             must_equal(
@@ -106,6 +110,7 @@ impl Ledger {
                 summarised,
                 not_ip: k.not_ip,
                 unselected: k.unselected + beyond,
+                sampled_out: k.sampled_out,
                 lost: dropped,
             });
         }
@@ -127,7 +132,16 @@ mod tests {
     use super::*;
 
     fn example() -> (Vec<Counters>, Tally) {
-        let kernel = Counters { seen: 100, not_ip: 3, unselected: 7, overflowed: 20, recorded: 70 };
+        let kernel = Counters {
+            seen: 106,
+            not_ip: 3,
+            unselected: 7,
+            sampled_out: 6,
+            overflowed: 20,
+            recorded: 70,
+            bytes: 6400,
+            verdicts: [0, 5, 101, 0, 0, 0, 0, 0],
+        };
         let mut tally = Tally::default();
         tally.read[0] = 70;
         tally.drained[0] = 20;
@@ -144,13 +158,10 @@ mod tests {
         let ledger = Ledger::settle(&kernel, &tally);
         assert_eq!(ledger.broken, [""; 0]);
         let fates = ledger.total();
-        let want =
-            Fates { seen: 100, logged: 63, summarised: 14, not_ip: 3, unselected: 12, lost: 8 };
-        assert_eq!(fates, want);
-        assert_eq!(
-            fates.seen,
-            fates.logged + fates.summarised + fates.not_ip + fates.unselected + fates.lost
-        );
+        let Fates { seen, logged, summarised, not_ip, unselected, sampled_out, lost } = fates;
+        assert_eq!((seen, logged, summarised, not_ip), (106, 63, 14, 3));
+        assert_eq!((unselected, sampled_out, lost), (12, 6, 8));
+        assert_eq!(seen, logged + summarised + not_ip + unselected + sampled_out + lost);
     }
 
     #[test]
@@ -158,6 +169,8 @@ mod tests {
         let (kernel, tally) = example();
         for change in [
             |k: &mut Counters, _: &mut Tally| k.seen += 1,
+            |k: &mut Counters, _: &mut Tally| k.verdicts[2] += 1,
+            |k: &mut Counters, _: &mut Tally| k.sampled_out -= 1,
             |k: &mut Counters, _: &mut Tally| k.recorded -= 1,
             |k: &mut Counters, _: &mut Tally| k.overflowed -= 1,
             |_: &mut Counters, t: &mut Tally| t.read[0] -= 1,

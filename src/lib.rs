@@ -20,6 +20,8 @@
 pub mod app;
 pub mod bpf;
 pub mod cli;
+pub mod clock;
+pub mod control;
 pub mod format;
 pub mod ledger;
 pub mod mailbox;
@@ -29,4 +31,5 @@ pub mod reader;
 pub mod report;
 pub mod shutdown;
 pub mod sink;
+pub mod status;
 pub mod talk;

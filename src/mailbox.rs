@@ -61,7 +61,8 @@ mod tests {
     #[test]
     fn what_is_put_in_comes_out_once() {
         let mailbox = Mailbox::new().unwrap();
-        let summary = Summary { source: None, verdict: 2, slot: 0, count: 7 };
+        let summary =
+            Summary { source: None, verdict: 2, slot: 0, count: 7, since_ns: 0, until_ns: 1 };
         assert!(mailbox.is_empty() && mailbox.take().is_empty());
         mailbox.put(vec![summary]);
         mailbox.put(vec![summary]);

@@ -14,7 +14,8 @@ use anyhow::{Context, Result};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
-use crate::bpf::{BATCH_AGE_NS, Record, Summary, batch_records};
+use crate::bpf::{BATCH_AGE_NS, Record, Summary, Waiting, captures};
+use crate::clock::Wall;
 use crate::format::Format;
 use crate::ledger::Tally;
 use crate::mailbox::Mailbox;
@@ -106,6 +107,7 @@ pub struct Reader<F> {
     due: Vec<Option<Instant>>,
     /// Whether it has the mailbox and watches the destination, too.
     is_first: bool,
+    wall: Wall,
     common: Common,
     taker: Taker<F>,
 }
@@ -119,17 +121,35 @@ struct Taker<F> {
 }
 
 impl<F: Format> Taker<F> {
-    fn take(&mut self, records: &[Record]) {
+    /// Take what is in a sample, or waits in a batch.
+    fn take(&mut self, data: &[u8]) {
+        if F::CAPTURES {
+            for (record, bytes) in captures(data) {
+                if self.limit.take(1) == 1 {
+                    self.log(record, bytes);
+                } else {
+                    self.leave(record);
+                }
+            }
+            return;
+        }
+        let records = Record::all_in(data);
         let (wanted, beyond) = records.split_at(self.limit.take(records.len()));
-        for record in wanted {
-            let slot = record.slot();
-            self.tally.read[slot] += 1;
-            self.sink.push(slot, F::MAX_LEN, |out| self.format.record(record, out));
-        }
-        for record in beyond {
-            self.tally.read[record.slot()] += 1;
-            self.tally.beyond[record.slot()] += 1;
-        }
+        wanted.iter().for_each(|record| self.log(record, &[]));
+        beyond.iter().for_each(|record| self.leave(record));
+    }
+
+    #[inline]
+    fn log(&mut self, record: &Record, bytes: &[u8]) {
+        let slot = record.slot();
+        self.tally.read[slot] += 1;
+        let format = &mut self.format;
+        self.sink.push(slot, F::MAX_LEN + bytes.len(), |out| format.record(record, bytes, out));
+    }
+
+    fn leave(&mut self, record: &Record) {
+        self.tally.read[record.slot()] += 1;
+        self.tally.beyond[record.slot()] += 1;
     }
 
     /// Take in summaries, each of which is a line, too.
@@ -141,7 +161,7 @@ impl<F: Format> Taker<F> {
                 self.tally.beyond[slot] += count;
                 continue;
             }
-            let format = &self.format;
+            let format = &mut self.format;
             self.sink
                 .push_summary(slot, count, F::MAX_SUMMARY_LEN, |out| format.summary(summary, out));
         }
@@ -162,6 +182,7 @@ pub fn readers<F: Format + Clone>(
             due: vec![None; share.rings.len()],
             share,
             is_first: index == 0,
+            wall: Wall::now(),
             taker: Taker {
                 format: format.clone(),
                 sink: Sink::new(Arc::clone(&common.destination), Arc::clone(&common.shutdown)),
@@ -184,6 +205,9 @@ impl<F: Format> Reader<F> {
     }
 
     fn read_until_shutdown(&mut self) -> Result<()> {
+        if self.is_first {
+            self.common.destination.begin(&self.common.shutdown);
+        }
         while self.common.shutdown.deadline().is_none() {
             self.wait()?;
             self.consume()?;
@@ -198,12 +222,14 @@ impl<F: Format> Reader<F> {
 
     /// Take what is in the rings and the mailbox now, and write it.
     fn consume(&mut self) -> Result<()> {
+        self.wall.refresh();
+        self.taker.format.set_clock(self.wall);
         for (ring, due) in self.share.rings.iter_mut().zip(&mut self.due) {
             let mut any = false;
             let taker = &mut self.taker;
             let read = ring.samples.read(|data| {
                 any = true;
-                taker.take(Record::all_in(data));
+                taker.take(data);
             });
             read.with_context(|| format!("cannot read the ring of CPU {}", ring.cpu))?;
             if any {
@@ -269,7 +295,7 @@ impl<F: Format> Reader<F> {
         self.consume()?;
         for &cpu in &self.share.cpus {
             let batch = self.common.batches.read(cpu)?;
-            self.taker.take(&batch_records(&batch));
+            self.taker.take(Waiting::new(&batch).data());
         }
         Ok(())
     }

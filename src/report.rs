@@ -32,6 +32,7 @@ struct Row {
     summarised: u64,
     not_ip: u64,
     unselected: u64,
+    sampled_out: u64,
     lost: u64,
     seconds: f64,
 }
@@ -82,9 +83,9 @@ impl Report<'_> {
     }
 
     fn row(&self, fates: Fates) -> Row {
-        let Fates { seen, logged, summarised, not_ip, unselected, lost } = fates;
+        let Fates { seen, logged, summarised, not_ip, unselected, sampled_out, lost } = fates;
         let seconds = seconds(self.watched);
-        Row { seen, logged, summarised, not_ip, unselected, lost, seconds }
+        Row { seen, logged, summarised, not_ip, unselected, sampled_out, lost, seconds }
     }
 
     /// A line for each interface, and one for all where there are several.
@@ -95,8 +96,8 @@ impl Report<'_> {
             // Writing to a String cannot fail.
             let _ = writeln!(
                 text,
-                "xdplog: {name}: {} seen = {} logged + {} summarised + {} not IP + {} unselected + {} lost, in {seconds:.1} s",
-                f.seen, f.logged, f.summarised, f.not_ip, f.unselected, f.lost
+                "xdplog: {name}: {} seen = {} logged + {} summarised + {} not IP + {} unselected + {} sampled out + {} lost, in {seconds:.1} s",
+                f.seen, f.logged, f.summarised, f.not_ip, f.unselected, f.sampled_out, f.lost
             );
         };
         let mut count = 0;
@@ -132,8 +133,15 @@ mod tests {
         test(Report { names: &names, ledger: &ledger, watched, in_summary })
     }
 
-    const ONE: Fates =
-        Fates { seen: 20, logged: 4, summarised: 10, not_ip: 3, unselected: 2, lost: 1 };
+    const ONE: Fates = Fates {
+        seen: 25,
+        logged: 4,
+        summarised: 10,
+        not_ip: 3,
+        unselected: 2,
+        sampled_out: 5,
+        lost: 1,
+    };
 
     #[test]
     fn json_keys_and_their_order() {
@@ -141,11 +149,12 @@ mod tests {
         assert_eq!(
             json,
             concat!(
-                r#"{"seen":20,"logged":4,"summarised":10,"not_ip":3,"unselected":2,"lost":1,"#,
+                r#"{"seen":25,"logged":4,"summarised":10,"not_ip":3,"unselected":2,"#,
+                r#""sampled_out":5,"lost":1,"#,
                 r#""seconds":2.5,"summary_seconds":0.25,"interfaces":{"#,
-                r#""veth1":{"seen":20,"logged":4,"summarised":10,"not_ip":3,"unselected":2,"#,
+                r#""veth1":{"seen":25,"logged":4,"summarised":10,"not_ip":3,"unselected":2,"sampled_out":5,"#,
                 r#""lost":1,"seconds":2.5},"#,
-                r#""eth0":{"seen":0,"logged":0,"summarised":0,"not_ip":0,"unselected":0,"#,
+                r#""eth0":{"seen":0,"logged":0,"summarised":0,"not_ip":0,"unselected":0,"sampled_out":0,"#,
                 r#""lost":0,"seconds":2.5}}}"#
             )
         );
@@ -156,19 +165,19 @@ mod tests {
         let text = with_report(vec![ONE, ONE, Fates::default()], |r| r.text());
         assert_eq!(
             text,
-            "xdplog: veth1: 20 seen = 4 logged + 10 summarised + 3 not IP + 2 unselected + 1 lost, \
+            "xdplog: veth1: 25 seen = 4 logged + 10 summarised + 3 not IP + 2 unselected + 5 sampled out + 1 lost, \
              in 2.5 s\n\
-             xdplog: eth0: 20 seen = 4 logged + 10 summarised + 3 not IP + 2 unselected + 1 lost, \
+             xdplog: eth0: 25 seen = 4 logged + 10 summarised + 3 not IP + 2 unselected + 5 sampled out + 1 lost, \
              in 2.5 s\n\
-             xdplog: all: 40 seen = 8 logged + 20 summarised + 6 not IP + 4 unselected + 2 lost, \
+             xdplog: all: 50 seen = 8 logged + 20 summarised + 6 not IP + 4 unselected + 10 sampled out + 2 lost, \
              in 2.5 s\n\
-             xdplog: in summary for 0.2 s: 50.00 % of all packets\n"
+             xdplog: in summary for 0.2 s: 40.00 % of all packets\n"
         );
     }
 
     #[test]
     fn packets_of_a_moved_interface_are_not_hidden() {
         let text = with_report(vec![ONE, ONE, ONE], |r| r.text());
-        assert!(text.contains("(moved): 20 seen"), "{text}");
+        assert!(text.contains("(moved): 25 seen"), "{text}");
     }
 }

@@ -59,3 +59,14 @@ pub fn on_ctrl_c(stop: impl Fn() + Send + 'static) -> Result<()> {
     })
     .context("cannot handle SIGINT")
 }
+
+/// Whether this process was started with a signal ignored, as nohup(1) does
+/// with SIGHUP; see proc(5), `SigIgn`.
+pub fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}

@@ -6,6 +6,8 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::shutdown::Shutdown;
@@ -20,12 +22,28 @@ const LAST_PATIENCE: Duration = Duration::from_millis(250);
 /// Write `text`, lines without the last one's end. Where there is no room for
 /// all of it, the rest is dropped.
 pub fn say(text: &str) {
-    say_within(text, PATIENCE);
+    say_within(&format!("{}{text}\n", clear()), PATIENCE);
 }
 
 /// The same for what is said at the end.
 pub fn say_last(text: &str) {
-    say_within(text, LAST_PATIENCE);
+    say_within(&format!("{}{text}\n", clear()), LAST_PATIENCE);
+}
+
+/// Whether the last thing said was a live line, in which the cursor still is.
+static LIVE: AtomicBool = AtomicBool::new(false);
+
+/// Go to the start of the line and erase it: ECMA-48, EL.
+const ERASE: &str = "\r\x1b[K";
+
+fn clear() -> &'static str {
+    if LIVE.swap(false, Ordering::Relaxed) { ERASE } else { "" }
+}
+
+/// Say it in place of what was last said this way; for a terminal.
+pub fn say_live(text: &str) {
+    LIVE.store(true, Ordering::Relaxed);
+    say_within(&format!("{ERASE}{text}"), PATIENCE);
 }
 
 fn say_within(text: &str, patience: Duration) {
@@ -33,5 +51,5 @@ fn say_within(text: &str, patience: Duration) {
     let Ok(limit) = Shutdown::new() else { return };
     limit.begin(patience);
     // Whom would one tell?
-    let _ = Output::new(stderr).write_all(format!("{text}\n").as_bytes(), &limit);
+    let _ = Output::new(stderr, Arc::default()).write_all(text.as_bytes(), &limit);
 }

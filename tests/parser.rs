@@ -40,6 +40,9 @@ impl Bench {
             ifindexes: ifindexes.to_vec(),
             ring_size: 1 << 20,
             overflow_sources: 16,
+            snaplen: 0,
+            sample: 0,
+            rate: 0,
         };
         let probe = Probe::load(&setup).unwrap();
         let rings = RefCell::new(probe.open_rings(256).unwrap());

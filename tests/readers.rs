@@ -81,7 +81,8 @@ fn order_is_kept_for_each_cpu() {
 
 #[test]
 fn order_is_kept_where_the_rings_run_over() {
-    let (summary, log) = all_cpus_at_once("2", &["--buffer-size", "4096"]);
+    let (summary, log) =
+        all_cpus_at_once("2", &["--buffer-size", "4096", "--overflow-sources", "1048576"]);
     assert_eq!(log.by_source.len() as u64, count(&summary, "seen"), "each once");
 }
 

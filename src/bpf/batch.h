@@ -25,8 +25,8 @@ static __always_inline struct batch *batch_of_this_cpu(void)
  * or -ENOSPC: the ring is full; -ENOENT: this CPU came online after the rings
  * were opened. Either way the data stays where it is.
  */
-static __always_inline long batch_output(void *ctx, struct record *data,
-					 __u64 size, bool wake)
+static __always_inline long batch_output(void *ctx, void *data, __u64 size,
+					 bool wake)
 {
 	long err = -ENOENT;
 
@@ -44,65 +44,104 @@ static __always_inline long batch_output(void *ctx, struct record *data,
 /* Emit all that waits. If the ring refuses, the batch stays as it is and is
  * due again a little later, so that a full ring costs little.
  *
- * A full batch goes out quietly: one that was emitted before it, and for its
- * age, woke the reader, which then looks again until a millisecond has passed
- * without anything; and a ring that is half full wakes in any case.
+ * One that is full before it is due goes out quietly: the one before, not a
+ * millisecond ago, woke the reader, or followed one that did; the reader looks
+ * again until a millisecond has passed without anything. A ring that is half
+ * full wakes in any case.
  */
 static __always_inline void batch_emit(void *ctx, struct batch *batch,
 				       __u64 now)
 {
-	__u64 n = batch->n;
-	bool wake = n < knobs.batch_max;
+	__u64 used = batch->used;
 
 	/* Never more; the verifier does not know what wrote the map. */
-	if (n > BATCH_MAX)
+	if (used > BATCH_BYTES)
 		return;
-	if (batch_output(ctx, batch->rec, n * sizeof(struct record), wake)) {
+	if (batch_output(ctx, batch->data, used, now >= batch->due_ns)) {
+		batch->blocked = 1;
 		batch->due_ns = now + BATCH_RETRY_NS;
 		return;
 	}
-	batch->n = 0;
+	batch->used = 0;
+	batch->blocked = 0;
 	batch->due_ns = now + BATCH_AGE_NS;
 }
 
-/* Where the next record is to be written. */
-static __always_inline struct record *batch_slot(void *ctx, struct batch *batch,
-						 __u64 now, bool nested)
+/* Bytes that a packet takes in a batch, cap of them the frame's. */
+static __always_inline __u32 batch_need(__u32 cap)
 {
-	__u32 n;
+	if (!knobs.snaplen)
+		return sizeof(struct record);
+	return sizeof(struct capture) + ((cap + 3) & ~3u);
+}
+
+/* Where the next record, of need bytes in all, is to be written. */
+static __always_inline struct record *
+batch_slot(void *ctx, struct batch *batch, __u32 need, __u64 now, bool nested)
+{
+	__u32 used;
 
 	if (nested)
-		return &batch->rec[BATCH_MAX];
-	if (batch->n >= knobs.batch_max && now >= batch->due_ns)
+		return &batch->spare.rec;
+	if (batch->used + need > knobs.batch_bytes &&
+	    (!batch->blocked || now >= batch->due_ns))
 		batch_emit(ctx, batch, now);
-	n = batch->n;
-	/* A full batch parses into the spare entry, so that the packet's fate
-	 * is known; this is also the bound that the verifier asks for.
+	used = batch->used;
+	/* A full batch parses into the spare, so that the packet's fate is
+	 * known; this is also the bound that the verifier asks for.
 	 */
-	if (n >= knobs.batch_max || n > BATCH_MAX)
-		n = BATCH_MAX;
-	return &batch->rec[n];
+	if (used + need > knobs.batch_bytes || used > BATCH_BYTES)
+		return &batch->spare.rec;
+	return (void *)&batch->data[used];
+}
+
+/* Put the first cap bytes of the frame behind rec; how many there are. */
+static __always_inline __u32 batch_capture(struct xdp_md *ctx,
+					   struct record *rec, __u32 cap)
+{
+	struct capture *capture = (void *)rec;
+
+	/* The verifier wants to see both bounds, and the compiler is not to
+	 * know them from before.
+	 */
+	asm volatile("" : "+r"(cap));
+	if (cap < 1 || cap > CAPTURE_MAX)
+		cap = 0;
+	/* Not by data and data_end: a frame may have more than its linear part.
+	 * Cannot fail, as cap is within the frame; if it did, the record would
+	 * go without bytes.
+	 */
+	else if (bpf_xdp_load_bytes(ctx, 0, capture + 1, cap))
+		cap = 0;
+	capture->cap_len = cap;
+	return cap;
 }
 
 /*
- * Commit the record written to batch_slot(). False if there is no room for it.
+ * Commit the record written to batch_slot(), with cap bytes of its frame. False
+ * if there is no room for it.
  *
  * nested: this packet interrupted the flush program on its own CPU, which is
  * emitting the batch. It stays clear of the batch and goes out alone.
  */
-static __always_inline bool batch_commit(void *ctx, struct batch *batch,
-					 struct record *rec, __u64 now,
-					 bool nested)
+static __always_inline bool batch_commit(struct xdp_md *ctx,
+					 struct batch *batch,
+					 struct record *rec, __u32 cap,
+					 __u64 now, bool nested)
 {
-	__u32 n = batch->n;
+	__u32 need = batch_need(cap);
 
-	if (nested)
-		return !batch_output(ctx, rec, sizeof(*rec), true);
-	if (n >= knobs.batch_max)
+	if (!nested && batch->used + need > knobs.batch_bytes)
 		return false;
-	n++;
-	batch->n = n;
-	if (n >= knobs.batch_max || now >= batch->due_ns)
+	if (knobs.snaplen) {
+		cap = batch_capture(ctx, rec, cap);
+		need = batch_need(cap);
+	}
+	if (nested)
+		return !batch_output(ctx, rec, need, true);
+	batch->used += need;
+	/* Another one like this would not fit, or it has waited. */
+	if (batch->used + need > knobs.batch_bytes || now >= batch->due_ns)
 		batch_emit(ctx, batch, now);
 	return true;
 }

@@ -69,10 +69,21 @@ struct {
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, MAX_SLOTS *OTHER_VERDICTS);
+	__uint(max_entries, MAX_SLOTS *VERDICTS);
 	__type(key, __u32);
 	__type(value, __u64);
 } overflow_others SEC(".maps");
+
+/*
+ * What all CPUs together have recorded of knobs.rate: a second since boot in
+ * the upper half, the packets of that second in the lower.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} allowance SEC(".maps");
 
 const volatile struct knobs knobs;
 

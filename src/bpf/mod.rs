@@ -19,8 +19,10 @@ pub const MAX_IFACES: usize = 64;
 pub const SLOT_MOVED: usize = MAX_IFACES;
 /// All slots: the interfaces' own, and [`SLOT_MOVED`].
 pub const MAX_SLOTS: usize = MAX_IFACES + 1;
-/// Records in one batch at most.
-pub const BATCH_MAX: usize = 1000;
+/// Bytes in one batch at most.
+pub const BATCH_BYTES: usize = 65472;
+/// Bytes of one frame that can be captured at most.
+pub const CAPTURE_MAX: usize = BATCH_BYTES - size_of::<Capture>();
 /// A batch older than this many ns goes out with the next packet.
 pub const BATCH_AGE_NS: u64 = 1_000_000;
 /// Bit of `knobs.families` for IPv4.
@@ -69,10 +71,16 @@ pub struct Counters {
     pub not_ip: u64,
     /// IP packets of a family that was not asked for.
     pub unselected: u64,
+    /// Packets left out by `--sample` and `--rate-limit`.
+    pub sampled_out: u64,
     /// Packets that found no room, and were counted by source.
     pub overflowed: u64,
     /// Packets recorded for user space.
     pub recorded: u64,
+    /// Bytes of all frames.
+    pub bytes: u64,
+    /// Frames by verdict, those of `enum xdp_action` first.
+    pub verdicts: [u64; VERDICTS],
 }
 
 /// What packets that find no room are counted by: `struct overflow_key`.
@@ -86,10 +94,11 @@ struct OverflowKey {
     zero: u8,
 }
 
-/// Verdicts told apart where the table of sources is full.
-pub const OTHER_VERDICTS: usize = 8;
+/// Verdicts told apart in counts.
+pub const VERDICTS: usize = 8;
 
-/// Packets of one source, verdict and interface that found no room.
+/// Packets of one source, verdict and interface that found no room, within some
+/// time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// `None` stands for all sources that the table had no room for.
@@ -100,19 +109,35 @@ pub struct Summary {
     pub slot: usize,
     /// How many there were.
     pub count: u64,
+    /// They came after this time: `CLOCK_MONOTONIC`, ns.
+    pub since_ns: u64,
+    /// And until this one.
+    pub until_ns: u64,
 }
 
 /// `struct batch` without its records, which follow it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BatchHead {
-    /// Records that wait in the batch.
-    pub n: u32,
+    /// Bytes that wait in the batch.
+    pub used: u32,
     /// A program is at work on the batch.
     pub busy: u32,
     /// A packet at or after this time (`CLOCK_MONOTONIC`, ns) emits it.
     pub due_ns: u64,
-    reserved: [u64; 6],
+    /// The ring had no room, the last time.
+    pub blocked: u32,
+    /// Packets to leave out until the next sample.
+    pub skip: u32,
+    reserved: [u64; 5],
+}
+
+/// What precedes the bytes of a captured frame: `struct capture`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+struct Capture {
+    rec: Record,
+    cap_len: u32,
 }
 
 // SAFETY: repr(C), integers only, no padding (the sizes below leave room for
@@ -128,6 +153,9 @@ unsafe impl Plain for BatchHead {}
 // SAFETY: as for Record.
 #[allow(unsafe_code)]
 unsafe impl Plain for OverflowKey {}
+// SAFETY: as for Record, whose alignment it has.
+#[allow(unsafe_code)]
+unsafe impl Plain for Capture {}
 
 /// Stop the build if a field is not where `record.h` has it. The generated
 /// skeleton holds the C compiler's own layout, so a constant and a C type
@@ -144,17 +172,20 @@ macro_rules! same_layout {
 same_layout!(Record, skel::types::record, 64,
     ts_lo 0 ts_hi 4 saddr 8 daddr 24 l4 40 verdict_len 44 rule 48 vlan 52
     rxq 58 iface 60 proto 61 tcp_flags 62 flags 63);
-same_layout!(Counters, skel::types::counters, 40,
-    seen 0 not_ip 8 unselected 16 overflowed 24 recorded 32);
+same_layout!(Capture, skel::types::capture, 68, rec 0 cap_len 64);
+same_layout!(Counters, skel::types::counters, 120,
+    seen 0 not_ip 8 unselected 16 sampled_out 24 overflowed 32 recorded 40 bytes 48
+    verdicts 56);
 same_layout!(OverflowKey, skel::types::overflow_key, 20,
     addr 0 iface 16 verdict 17 flags 18 zero 19);
 same_layout!(BatchHead, skel::types::batch, 64,
-    n 0 busy 4 due_ns 8 reserved 16);
+    used 0 busy 4 due_ns 8 blocked 16 skip 20 reserved 24);
 const _: () = {
     assert!(align_of::<Record>() <= 4);
-    assert!(offset_of!(skel::types::batch, rec) == size_of::<BatchHead>());
-    assert!(size_of::<skel::types::batch>() == 64 + 64 * (BATCH_MAX + 1));
-    assert!(size_of::<skel::types::knobs>() == 16 + 4 * MAX_IFACES);
+    assert!(align_of::<Capture>() <= 4);
+    assert!(offset_of!(skel::types::batch, data) == size_of::<BatchHead>());
+    assert!(size_of::<skel::types::batch>() == 64 + 2 * BATCH_BYTES);
+    assert!(size_of::<skel::types::knobs>() == 28 + 4 * MAX_IFACES);
 };
 
 impl Record {
@@ -183,6 +214,12 @@ impl Record {
     #[inline]
     pub fn source_bytes(&self) -> &[u8; 16] {
         &self.saddr
+    }
+
+    /// The destination address's bytes, likewise.
+    #[inline]
+    pub fn destination_bytes(&self) -> &[u8; 16] {
+        &self.daddr
     }
 
     /// Source address.
@@ -274,20 +311,46 @@ impl Record {
     }
 }
 
-/// The records that wait in one CPU's batch, copied out of the map `batches`.
-pub fn batch_records(value: &[u8]) -> Vec<Record> {
-    let n = BatchHead::from_bytes(value).map_or(0, |head| head.n as usize);
-    let records = value.get(size_of::<BatchHead>()..).unwrap_or(&[]);
-    // n is the kernel side's claim; a batch holds BATCH_MAX at most. Copied one
-    // by one, as the bytes have no alignment of their own.
-    records
-        .chunks_exact(size_of::<Record>())
-        .take(n.min(BATCH_MAX))
-        .filter_map(|bytes| {
-            let mut record = Record::default();
-            plain::copy_from_bytes(&mut record, bytes).ok().map(|()| record)
-        })
-        .collect()
+/// The records in `data` that have bytes of their frames with them, and these.
+/// Lengths in there are claims: what goes beyond `data` ends it.
+pub fn captures(mut data: &[u8]) -> impl Iterator<Item = (&Record, &[u8])> {
+    std::iter::from_fn(move || {
+        // What is shorter than one is the padding of a perf sample.
+        let capture: &Capture = plain::from_bytes(data).ok()?;
+        let rest = &data[size_of::<Capture>()..];
+        let bytes = rest.get(..capture.cap_len as usize)?;
+        data = rest.get(bytes.len().next_multiple_of(4)..).unwrap_or(&[]);
+        Some((&capture.rec, bytes))
+    })
+}
+
+/// What waits in one CPU's batch, copied out of the map `batches`; to be read
+/// like a sample.
+#[derive(Debug)]
+pub struct Waiting {
+    bytes: Vec<u8>,
+    start: usize,
+    len: usize,
+}
+
+impl Waiting {
+    /// `value` is a batch as read from the map.
+    pub fn new(value: &[u8]) -> Waiting {
+        let used = BatchHead::from_bytes(value).map_or(0, |head| head.used as usize);
+        let data = value.get(size_of::<BatchHead>()..).unwrap_or(&[]);
+        // How much is used is the kernel side's claim.
+        let data = &data[..used.min(BATCH_BYTES).min(data.len())];
+        // Copied to where it is aligned for a record.
+        let mut bytes = vec![0; data.len() + align_of::<Record>()];
+        let start = bytes.as_ptr().align_offset(align_of::<Record>());
+        bytes[start..start + data.len()].copy_from_slice(data);
+        Waiting { bytes, start, len: data.len() }
+    }
+
+    /// The records, and bytes of their frames where these are captured.
+    pub fn data(&self) -> &[u8] {
+        &self.bytes[self.start..self.start + self.len]
+    }
 }
 
 /// The address that these flags say the bytes hold.
@@ -299,8 +362,9 @@ fn address(bytes: &[u8; 16], flags: u8) -> IpAddr {
 }
 
 impl Summary {
-    /// An entry of the table of sources; `None` if it is none.
-    pub fn from_entry(key: &[u8], count: &[u8]) -> Option<Summary> {
+    /// An entry of the table of sources, counted in the time from `since_ns` to
+    /// `until_ns`; `None` if it is none.
+    pub fn from_entry(key: &[u8], count: &[u8], since_ns: u64, until_ns: u64) -> Option<Summary> {
         let mut k = OverflowKey::default();
         plain::copy_from_bytes(&mut k, key).ok()?;
         Some(Summary {
@@ -308,6 +372,21 @@ impl Summary {
             verdict: k.verdict,
             slot: usize::from(k.iface).min(SLOT_MOVED),
             count: u64::from_ne_bytes(count.try_into().ok()?),
+            since_ns,
+            until_ns,
+        })
+    }
+
+    /// The source's bytes, network order, IPv4 in the first four, and whether
+    /// they are IPv6; `None` stands for all sources without room in the table.
+    pub fn source_bytes(&self) -> Option<([u8; 16], bool)> {
+        self.source.map(|source| match source {
+            IpAddr::V4(addr) => {
+                let mut bytes = [0; 16];
+                bytes[..4].copy_from_slice(&addr.octets());
+                (bytes, false)
+            }
+            IpAddr::V6(addr) => (addr.octets(), true),
         })
     }
 }
@@ -335,8 +414,13 @@ impl std::ops::AddAssign for Counters {
         self.seen += other.seen;
         self.not_ip += other.not_ip;
         self.unselected += other.unselected;
+        self.sampled_out += other.sampled_out;
         self.overflowed += other.overflowed;
         self.recorded += other.recorded;
+        self.bytes += other.bytes;
+        for (all, more) in self.verdicts.iter_mut().zip(other.verdicts) {
+            *all += more;
+        }
     }
 }
 
@@ -356,5 +440,39 @@ impl Record {
             }
         }
         record
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn capture(cap_len: u32, bytes: &[u8]) -> Vec<u8> {
+        [&[7; 64][..], &cap_len.to_ne_bytes(), bytes].concat()
+    }
+
+    /// As a sample would be: aligned to 4.
+    fn read(data: &[u8]) -> Vec<Vec<u8>> {
+        let head = [&(data.len() as u32).to_ne_bytes()[..], &[0; 60]].concat();
+        let waiting = Waiting::new(&[head, data.to_vec()].concat());
+        captures(waiting.data()).map(|(_, bytes)| bytes.to_vec()).collect()
+    }
+
+    #[test]
+    fn captured_frames_with_padding_and_with_lies() {
+        let two = [capture(5, b"first\0\0\0"), capture(4, b"next")].concat();
+        assert_eq!(read(&two), [b"first".to_vec(), b"next".to_vec()]);
+        assert_eq!(read(&[two.clone(), vec![0; 4]].concat()).len(), 2, "a sample's padding");
+        assert_eq!(read(&[two, capture(5, b"less")].concat()).len(), 2, "a length beyond the end");
+        assert_eq!(read(&capture(u32::MAX, b"")), [[0; 0]; 0]);
+        assert_eq!(read(b""), [[0; 0]; 0]);
+    }
+
+    #[test]
+    fn a_batch_that_claims_too_much() {
+        let mut value = vec![0; 64 + 128];
+        value[..4].copy_from_slice(&u32::MAX.to_ne_bytes());
+        assert_eq!(Record::all_in(Waiting::new(&value).data()).len(), 2);
+        assert_eq!(Waiting::new(&[]).data().len(), 0);
     }
 }

@@ -48,7 +48,7 @@ static __always_inline void overflow_count(const struct record *rec, __u32 slot,
 	    .verdict = verdict,
 	    .flags = rec->flags & REC_IPV6,
 	};
-	__u32 other = slot * OTHER_VERDICTS + (verdict & (OTHER_VERDICTS - 1));
+	__u32 other = slot * VERDICTS + (verdict & (VERDICTS - 1));
 	__u64 *count;
 
 	__builtin_memcpy(key.addr, rec->saddr, sizeof(key.addr));

@@ -18,8 +18,11 @@
 #define SLOT_MOVED MAX_IFACES
 #define MAX_SLOTS  (MAX_IFACES + 1)
 
-/* Records in one batch: a perf sample ends at 64 KiB, header included. */
-#define BATCH_MAX 1000
+/*
+ * Bytes in one batch: 1,023 records. A perf sample ends at 64 KiB, its header
+ * and its padding included.
+ */
+#define BATCH_BYTES 65472
 /* A batch older than this goes out with the next packet, full or not. */
 #define BATCH_AGE_NS 1000000
 /* The ring had no room: packets try again only after this long. */
@@ -65,18 +68,35 @@ struct record {
 };
 
 /*
+ * The same where frames are captured (knobs.snaplen): the record, the number of
+ * bytes of the frame, and then these, padded to 4. Without, there are records
+ * one behind the other.
+ */
+struct capture {
+	struct record rec; /*  0 */
+	__u32 cap_len;	   /* 64: bytes of the frame that follow */
+};
+
+/* Bytes of one frame: it goes out in one batch. */
+#define CAPTURE_MAX (BATCH_BYTES - sizeof(struct capture))
+
+/*
  * The records of one CPU on their way to its ring. Written by whatever runs
  * on that CPU only: the XDP program, or the flush program while busy is 0.
  */
 struct batch {
-	__u32 n;	   /*  0: records waiting in rec[] */
+	__u32 used;	   /*  0: bytes waiting in data[] */
 	__u32 busy;	   /*  4: a program is at work on this batch */
 	__u64 due_ns;	   /*  8: a packet at or after this time emits it */
-	__u64 reserved[6]; /* 16: rec[] starts on a cache line */
-	/* The entry past the last is where a packet is parsed that finds no
-	 * place of its own.
+	__u32 blocked;	   /* 16: the ring had no room, the last time */
+	__u32 skip;	   /* 20: packets to leave out until the next sample */
+	__u64 reserved[5]; /* 24: data[] starts on a cache line */
+	__u8 data[BATCH_BYTES]; /* 64 */
+	/* Where a packet is parsed that finds no place of its own, and the room
+	 * that the verifier wants to see behind the largest offset in data[].
 	 */
-	struct record rec[BATCH_MAX + 1]; /* 64 */
+	struct capture spare; /* 64 + BATCH_BYTES */
+	__u8 room[CAPTURE_MAX];
 };
 
 /*
@@ -90,30 +110,36 @@ struct overflow_key {
 	__u8 zero;     /* 19: a key is compared as a whole */
 };
 
-/* Verdicts told apart where the table of sources is full. */
-#define OTHER_VERDICTS 8
+/* Verdicts told apart in counts; those of enum xdp_action are below 5. */
+#define VERDICTS 8
 
 /*
  * Per CPU and interface. Every frame counts in seen and in exactly one of the
- * fates: seen = not_ip + unselected + overflowed + recorded.
+ * fates: seen = not_ip + unselected + sampled_out + overflowed + recorded.
  */
 struct counters {
-	__u64 seen;	  /*  0: frames that reached the program */
-	__u64 not_ip;	  /*  8: no usable IPv4 or IPv6 header */
-	__u64 unselected; /* 16: IP, but not of a family asked for */
-	__u64 overflowed; /* 24: no room in batch and ring: counted by source */
-	__u64 recorded;	  /* 32: recorded for user space */
+	__u64 seen;		  /*  0: frames that reached the program */
+	__u64 not_ip;		  /*  8: no usable IPv4 or IPv6 header */
+	__u64 unselected;	  /* 16: IP, but not of a family asked for */
+	__u64 sampled_out;	  /* 24: left out by knobs.sample or .rate */
+	__u64 overflowed;	  /* 32: no room: counted by source */
+	__u64 recorded;		  /* 40: recorded for user space */
+	__u64 bytes;		  /* 48: of all frames */
+	__u64 verdicts[VERDICTS]; /* 56: frames by verdict */
 };
 
 /* Set once before load and read-only after, so that the verifier removes the
  * branches that are not used.
  */
 struct knobs {
-	__u32 batch_max;	   /*   0: records per sample, 1..BATCH_MAX */
+	__u32 batch_bytes;	   /*   0: bytes per sample, <= BATCH_BYTES */
 	__u32 families;		   /*   4: FAMILY_* that are logged */
 	__u32 frags;		   /*   8: the kernel knows xdp.frags */
-	__u32 n_ifaces;		   /*  12: entries of ifindex[] in use */
-	__u32 ifindex[MAX_IFACES]; /*  16: slot to interface index */
+	__u32 snaplen;		   /*  12: bytes captured of a frame; 0: none */
+	__u32 sample;		   /*  16: one packet in so many; 0: all */
+	__u32 rate;		   /*  20: packets a second; 0: all */
+	__u32 n_ifaces;		   /*  24: entries of ifindex[] in use */
+	__u32 ifindex[MAX_IFACES]; /*  28: slot to interface index */
 };
 
 #define FAMILY_IPV4 0x1
@@ -140,18 +166,28 @@ ASSERT_AT(record, proto, 61);
 ASSERT_AT(record, tcp_flags, 62);
 ASSERT_AT(record, flags, 63);
 
-ASSERT_SIZE(batch, 64 + 64 * (BATCH_MAX + 1));
-ASSERT_AT(batch, n, 0);
+ASSERT_SIZE(capture, 68);
+ASSERT_AT(capture, rec, 0);
+ASSERT_AT(capture, cap_len, 64);
+
+ASSERT_SIZE(batch, 64 + 2 * BATCH_BYTES);
+ASSERT_AT(batch, used, 0);
 ASSERT_AT(batch, busy, 4);
 ASSERT_AT(batch, due_ns, 8);
-ASSERT_AT(batch, rec, 64);
+ASSERT_AT(batch, blocked, 16);
+ASSERT_AT(batch, skip, 20);
+ASSERT_AT(batch, data, 64);
+ASSERT_AT(batch, spare, 64 + BATCH_BYTES);
 
-ASSERT_SIZE(counters, 40);
+ASSERT_SIZE(counters, 56 + 8 * VERDICTS);
 ASSERT_AT(counters, seen, 0);
 ASSERT_AT(counters, not_ip, 8);
 ASSERT_AT(counters, unselected, 16);
-ASSERT_AT(counters, overflowed, 24);
-ASSERT_AT(counters, recorded, 32);
+ASSERT_AT(counters, sampled_out, 24);
+ASSERT_AT(counters, overflowed, 32);
+ASSERT_AT(counters, recorded, 40);
+ASSERT_AT(counters, bytes, 48);
+ASSERT_AT(counters, verdicts, 56);
 
 ASSERT_SIZE(overflow_key, 20);
 ASSERT_AT(overflow_key, addr, 0);
@@ -160,11 +196,14 @@ ASSERT_AT(overflow_key, verdict, 17);
 ASSERT_AT(overflow_key, flags, 18);
 ASSERT_AT(overflow_key, zero, 19);
 
-ASSERT_SIZE(knobs, 16 + 4 * MAX_IFACES);
-ASSERT_AT(knobs, batch_max, 0);
+ASSERT_SIZE(knobs, 28 + 4 * MAX_IFACES);
+ASSERT_AT(knobs, batch_bytes, 0);
 ASSERT_AT(knobs, families, 4);
 ASSERT_AT(knobs, frags, 8);
-ASSERT_AT(knobs, n_ifaces, 12);
-ASSERT_AT(knobs, ifindex, 16);
+ASSERT_AT(knobs, snaplen, 12);
+ASSERT_AT(knobs, sample, 16);
+ASSERT_AT(knobs, rate, 20);
+ASSERT_AT(knobs, n_ifaces, 24);
+ASSERT_AT(knobs, ifindex, 28);
 
 #endif /* XDPLOG_RECORD_H */

@@ -23,6 +23,7 @@
 #include "batch.h"
 #include "overflow.h"
 #include "parse.h"
+#include "sample.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -54,6 +55,7 @@ static __always_inline void observe(struct xdp_md *ctx, struct batch *batch,
 	__u64 now = bpf_ktime_get_ns();
 	bool nested = batch->busy;
 	struct record *rec;
+	__u32 cap = 0;
 	__u64 len;
 
 	batch->busy = 1;
@@ -62,12 +64,18 @@ static __always_inline void observe(struct xdp_md *ctx, struct batch *batch,
 	/* The linear part is all of the frame where there are no fragments. */
 	len = knobs.frags ? bpf_xdp_get_buff_len(ctx) : end - data;
 	count->seen++;
+	count->bytes += len;
+	count->verdicts[verdict & (VERDICTS - 1)]++;
 
-	rec = batch_slot(ctx, batch, now, nested);
+	if (knobs.snaplen)
+		cap = len < knobs.snaplen ? len : knobs.snaplen;
+	rec = batch_slot(ctx, batch, batch_need(cap), now, nested);
 	if (parse_frame(data, end, len, rec)) {
 		count->not_ip++;
 	} else if (!selected(rec)) {
 		count->unselected++;
+	} else if (sampled_out(batch, now)) {
+		count->sampled_out++;
 	} else {
 		rec->ts_lo = now;
 		rec->ts_hi = now >> 32;
@@ -76,7 +84,7 @@ static __always_inline void observe(struct xdp_md *ctx, struct batch *batch,
 		rec->rule = 0;
 		rec->rxq = ctx->rx_queue_index;
 		rec->iface = slot;
-		if (batch_commit(ctx, batch, rec, now, nested)) {
+		if (batch_commit(ctx, batch, rec, cap, now, nested)) {
 			count->recorded++;
 		} else {
 			/* The table before the counter: user space drains when
@@ -125,14 +133,14 @@ int xdplog_flush(void *ctx)
 		return 1;
 	batch->busy = 1;
 	barrier();
-	if (batch->n)
+	if (batch->used)
 		batch_emit(ctx, batch, bpf_ktime_get_ns());
 	else
 		/* User space will look away: the next packet emits itself,
 		 * however long ago it read the clock.
 		 */
 		batch->due_ns = 0;
-	left = batch->n;
+	left = batch->used;
 	barrier();
 	batch->busy = 0;
 	return left != 0;

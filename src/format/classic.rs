@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use super::Format;
+use super::line::{MAX_IPV6, ipv4, ipv6, octet};
 use crate::bpf::{Record, Summary};
 
 /// Source address and numeric verdict, one line a packet.
@@ -11,33 +12,12 @@ pub struct Classic;
 
 const PREFIX: &[u8; 9] = b"LOG: SRC ";
 const ACTION: &[u8; 9] = b", ACTION ";
-/// The longest IPv6 address in RFC 5952's form.
-const MAX_IPV6: usize = 39;
-
-/// Every octet in decimal, followed by a dot, and its length with the dot. A
-/// fixed copy of four bytes is faster than one of the exact length.
-const OCTETS: [([u8; 4], u8); 256] = {
-    let mut table = [([b'.'; 4], 0); 256];
-    let mut i = 0;
-    while i < 256 {
-        let (hundreds, tens, ones) = ((i / 100) as u8, (i / 10 % 10) as u8, (i % 10) as u8);
-        table[i] = if i >= 100 {
-            ([b'0' + hundreds, b'0' + tens, b'0' + ones, b'.'], 4)
-        } else if i >= 10 {
-            ([b'0' + tens, b'0' + ones, b'.', b'.'], 3)
-        } else {
-            ([b'0' + ones, b'.', b'.', b'.'], 2)
-        };
-        i += 1;
-    }
-    table
-};
 
 impl Format for Classic {
     const MAX_LEN: usize = PREFIX.len() + MAX_IPV6 + ACTION.len() + "255\n".len() + 3;
 
     #[inline]
-    fn record(&self, record: &Record, out: &mut [u8]) -> usize {
+    fn record(&mut self, record: &Record, _: &[u8], out: &mut [u8]) -> usize {
         // One bounds check for the line: the indices below are then within a
         // length that the compiler knows.
         let Some(out) = out.first_chunk_mut::<{ Self::MAX_LEN }>() else {
@@ -59,7 +39,7 @@ impl Format for Classic {
 
     const MAX_SUMMARY_LEN: usize = Self::MAX_LEN + ", COUNT 18446744073709551615".len();
 
-    fn summary(&self, summary: &Summary, out: &mut [u8]) -> usize {
+    fn summary(&mut self, summary: &Summary, out: &mut [u8]) -> usize {
         let &Summary { source, verdict, count, .. } = summary;
         let room = out.len();
         let mut rest = out;
@@ -73,87 +53,6 @@ impl Format for Classic {
     }
 }
 
-/// Write an octet and a dot at `at`; where the next byte goes.
-#[inline]
-fn octet(value: u8, out: &mut [u8], at: usize) -> usize {
-    let (text, len) = &OCTETS[usize::from(value)];
-    out[at..at + 4].copy_from_slice(text);
-    at + usize::from(*len)
-}
-
-/// Write the first four bytes as an IPv4 address at `at`.
-#[inline]
-fn ipv4(addr: &[u8; 16], out: &mut [u8], mut at: usize) -> usize {
-    for &byte in &addr[..4] {
-        at = octet(byte, out, at);
-    }
-    at - 1
-}
-
-/// Write an IPv6 address as RFC 5952 has it; its length.
-fn ipv6(addr: &[u8; 16], out: &mut [u8]) -> usize {
-    let groups: [u16; 8] =
-        std::array::from_fn(|i| u16::from_be_bytes([addr[2 * i], addr[2 * i + 1]]));
-    if groups[..6] == [0, 0, 0, 0, 0, 0xffff] {
-        // RFC 5952, section 5: an IPv4-mapped address ends in dots.
-        let mut at = 0;
-        for &byte in b"::ffff:" {
-            at = put(byte, out, at);
-        }
-        for &byte in &addr[12..] {
-            at = octet(byte, out, at);
-        }
-        return at - 1;
-    }
-
-    let (zeros_from, zeros_to) = longest_zeros(&groups);
-    let mut at = 0;
-    let mut i = 0;
-    while i < 8 {
-        if i == zeros_from {
-            at = put(b':', out, at);
-            at = put(b':', out, at);
-            i = zeros_to;
-            continue;
-        }
-        if i > 0 && i != zeros_to {
-            at = put(b':', out, at);
-        }
-        at = hex(groups[i], out, at);
-        i += 1;
-    }
-    at
-}
-
-/// The first of the longest runs of two or more zero groups; (8, 8) if none.
-fn longest_zeros(groups: &[u16; 8]) -> (usize, usize) {
-    let (mut best, mut from) = ((8, 8), 0);
-    for (i, &group) in groups.iter().enumerate() {
-        if group != 0 {
-            from = i + 1;
-        } else if i + 1 - from > (best.1 - best.0).max(1) {
-            best = (from, i + 1);
-        }
-    }
-    best
-}
-
-#[inline]
-fn hex(group: u16, out: &mut [u8], mut at: usize) -> usize {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = (16 - group.leading_zeros()).div_ceil(4).max(1);
-    for i in (0..digits).rev() {
-        at = put(DIGITS[usize::from(group >> (4 * i) & 0xf)], out, at);
-    }
-    at
-}
-
-#[inline]
-fn put(byte: u8, out: &mut [u8], at: usize) -> usize {
-    out[at] = byte;
-    at + 1
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv6Addr};
@@ -164,7 +63,7 @@ mod tests {
 
     fn line(record: &Record) -> String {
         let mut out = [0; Classic::MAX_LEN];
-        let len = Classic.record(record, &mut out);
+        let len = Classic.record(record, &[], &mut out);
         String::from_utf8(out[..len].to_vec()).unwrap()
     }
 
@@ -183,7 +82,7 @@ mod tests {
     fn summaries() {
         let line = |source: Option<&str>, count| {
             let source = source.map(|addr| addr.parse().unwrap());
-            let summary = Summary { source, verdict: 2, slot: 0, count };
+            let summary = Summary { source, verdict: 2, slot: 0, count, since_ns: 1, until_ns: 2 };
             let mut out = [0; Classic::MAX_SUMMARY_LEN];
             let len = Classic.summary(&summary, &mut out);
             String::from_utf8(out[..len].to_vec()).unwrap()

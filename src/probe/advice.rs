@@ -167,6 +167,14 @@ pub fn load_failed(err: &io::Error, release: &str, said: &Said) -> Error {
     }
 }
 
+/// The kernel has no helper to copy from a frame.
+pub fn no_capture() -> Error {
+    anyhow!(
+        "this kernel cannot hand out the bytes of frames, which pcapng takes: that came with \
+         Linux 5.18. Next: update the kernel, or use another --format"
+    )
+}
+
 /// No ring of any size could be had.
 pub fn no_ring(err: &io::Error) -> Error {
     if is_fd_limit(err) {
@@ -219,13 +227,54 @@ pub fn smaller_ring(wanted: u64, got: u64, err: &io::Error) -> String {
     )
 }
 
-/// Standard output failed.
-pub fn output_failed(err: &io::Error, dropped: u64) -> Error {
+/// The output failed: a file, or stdout.
+pub fn output_failed(path: Option<&Path>, err: &io::Error, dropped: u64) -> Error {
+    let to = path.map_or("stdout".into(), |path| path.display().to_string());
     let next = match err.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room there",
-        _ => "see where stdout leads",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "make room there, or let it wait with `--on-full wait`".into()
+        }
+        _ => format!("see where {to} leads"),
     };
-    anyhow!("cannot write to stdout: {err}; {dropped} packets were not written. Next: {next}")
+    anyhow!("cannot write to {to}: {err}; {dropped} packets were not written. Next: {next}")
+}
+
+/// The log file cannot be opened.
+pub fn cannot_open(path: &Path, err: &io::Error) -> Error {
+    let path = path.display();
+    match err.kind() {
+        io::ErrorKind::AlreadyExists => anyhow!(
+            "{path} exists already, and is not overwritten. \
+             Next: name another file, or give --overwrite"
+        ),
+        _ => anyhow!("cannot open {path}: {err}. Next: name another file with --write"),
+    }
+}
+
+/// What is written to is no file.
+pub fn no_rotation(path: &Path) -> Error {
+    anyhow!(
+        "{} is no regular file, so there is nothing to rotate. \
+         Next: leave out --rotate-size and --rotate-interval",
+        path.display()
+    )
+}
+
+/// pcapng would go to a terminal.
+pub fn binary_to_terminal() -> Error {
+    anyhow!(
+        "pcapng is not for a terminal. Next: write it to a file with `-w FILE`, or pipe it to \
+         what reads it"
+    )
+}
+
+/// The disk is full and is waited for, or is not any more.
+pub fn disk_full(is_full: bool) -> &'static str {
+    if is_full {
+        "no room to write: waiting for it; packets that find none in the ring are summarised"
+    } else {
+        "there is room to write again"
+    }
 }
 
 /// Packets found no room: for how long in all, and how many of how many since
@@ -324,8 +373,14 @@ mod tests {
             (tables_too_large(9 << 30, 16 << 30), &["--overflow-sources"]),
             (load_failed(&os(libc::ENOMEM), "6.1.0", &Said::new()), &["--overflow-sources"]),
             (load_failed(&os(libc::EMFILE), "6.1.0", &Said::new()), &["ulimit -n"]),
+            (no_capture(), &["5.18", "--format"]),
             (deserted(), &["no interface is left"]),
-            (output_failed(&os(libc::ENOSPC), 7), &["7 packets", "make room"]),
+            (output_failed(None, &os(libc::ENOSPC), 7), &["stdout", "7 packets", "make room"]),
+            (output_failed(Some(Path::new("/l")), &os(libc::EIO), 7), &["cannot write to /l"]),
+            (cannot_open(Path::new("/l"), &os(libc::EEXIST)), &["/l exists", "--overwrite"]),
+            (cannot_open(Path::new("/l"), &os(libc::EACCES)), &["cannot open /l", "--write"]),
+            (no_rotation(Path::new("/dev/null")), &["/dev/null", "--rotate-size"]),
+            (binary_to_terminal(), &["-w FILE"]),
         ] {
             let text = format!("{err:#}");
             assert!(!text.contains('\n'), "{text}");

@@ -25,7 +25,7 @@ use nix::libc;
 pub use self::iface::Interface;
 pub use self::overflow::Overflow;
 use crate::bpf::skel::{XdplogSkel, XdplogSkelBuilder};
-use crate::bpf::{BATCH_MAX, Counters, MAX_SLOTS, Record, SLOT_MOVED};
+use crate::bpf::{BATCH_BYTES, CAPTURE_MAX, Counters, MAX_SLOTS, Record, SLOT_MOVED};
 use crate::cli::Mode;
 
 /// What is fixed before the program is loaded.
@@ -39,6 +39,12 @@ pub struct Setup {
     pub ring_size: u64,
     /// Sources told apart where packets find no room.
     pub overflow_sources: u32,
+    /// Bytes to capture of each frame; 0 is none.
+    pub snaplen: u32,
+    /// Record one packet in this many, on each CPU; 0 is all.
+    pub sample: u32,
+    /// Record this many packets a second; 0 is all.
+    pub rate: u32,
 }
 
 /// The loaded program and its maps.
@@ -71,12 +77,18 @@ pub fn overflow_memory(sources: u32) -> u64 {
     2 * u64::from(sources) * (48 + 24 + 8 + 16)
 }
 
-/// Records in a sample: what fits twice in the ring, so that one is written
-/// while the other is read, and never more than a batch holds.
-fn batch_max(ring_size: u64) -> u32 {
+/// Bytes of records in a sample: what fits twice in the ring, so that one is
+/// written while the other is read, and never more than a batch holds.
+fn batch_bytes(ring_size: u64) -> u32 {
     // perf puts a header of 8 bytes and a size of 4 before the data, and pads.
-    let room = (ring_size / 2).saturating_sub(16) / size_of::<Record>() as u64;
-    room.clamp(1, BATCH_MAX as u64) as u32
+    let room = (ring_size / 2).saturating_sub(16);
+    room.clamp(size_of::<Record>() as u64, BATCH_BYTES as u64) as u32
+}
+
+/// Bytes captured of a frame, `asked` for: no more than fit in a sample with the
+/// record, and none where that has no room for any.
+fn snaplen(asked: u32, batch_bytes: u32) -> u32 {
+    asked.min(batch_bytes.saturating_sub((BATCH_BYTES - CAPTURE_MAX) as u32 + 3))
 }
 
 impl Probe {
@@ -106,13 +118,19 @@ impl Probe {
         let possible = possible.context("cannot see which CPUs there are")?;
         let cpus = ring::cpu_list(&possible).last().context("no CPU is possible")? + 1;
         open.maps.batches.set_max_entries(cpus).context("cannot size the batches")?;
+        if setup.snaplen > 0 && !frags {
+            return Err(advice::no_capture());
+        }
         for table in [&mut open.maps.overflow_a, &mut open.maps.overflow_b] {
             table.set_max_entries(setup.overflow_sources).context("cannot size a table")?;
         }
 
         let rodata = open.maps.rodata_data.as_deref_mut().context("the program has no knobs")?;
         let knobs = &mut rodata.knobs;
-        knobs.batch_max = batch_max(setup.ring_size);
+        knobs.batch_bytes = batch_bytes(setup.ring_size);
+        knobs.snaplen = snaplen(setup.snaplen, knobs.batch_bytes);
+        knobs.sample = setup.sample;
+        knobs.rate = setup.rate;
         knobs.families = setup.families;
         knobs.frags = frags.into();
         knobs.n_ifaces = setup.ifindexes.len() as u32;
@@ -176,23 +194,10 @@ impl Probe {
         Ok(())
     }
 
-    /// The counters, all CPUs added up, by interface slot.
-    pub fn counters(&self) -> Result<Vec<Counters>> {
-        let mut slots = vec![Counters::default(); MAX_SLOTS];
-        for slot in (0..self.slots).chain([SLOT_MOVED]) {
-            let per_cpu = self
-                .skel
-                .maps
-                .counters
-                .lookup_percpu(&(slot as u32).to_ne_bytes(), MapFlags::ANY)
-                .context("cannot read the counters")?
-                .context("the counters have no such slot")?;
-            for value in &per_cpu {
-                slots[slot] +=
-                    Counters::from_bytes(value).context("the counters have another size")?;
-            }
-        }
-        Ok(slots)
+    /// The counters.
+    pub fn counters(&self) -> Result<CounterMap> {
+        let map = MapHandle::try_from(&self.skel.maps.counters).context("cannot share a map")?;
+        Ok(CounterMap { map, slots: self.slots })
     }
 
     /// Attach to `iface`, by a link that goes with this process.
@@ -243,6 +248,32 @@ impl Probe {
             .ok()
             .map(|program| program.name().to_string_lossy().into_owned());
         Err(advice::occupied(&iface.name, id, name.as_deref()))
+    }
+}
+
+/// The kernel side's counters.
+#[derive(Debug)]
+pub struct CounterMap {
+    map: MapHandle,
+    slots: usize,
+}
+
+impl CounterMap {
+    /// The counters as they are now, all CPUs added up, by interface slot.
+    pub fn read(&self) -> Result<Vec<Counters>> {
+        let mut slots = vec![Counters::default(); MAX_SLOTS];
+        for slot in (0..self.slots).chain([SLOT_MOVED]) {
+            let per_cpu = self
+                .map
+                .lookup_percpu(&(slot as u32).to_ne_bytes(), MapFlags::ANY)
+                .context("cannot read the counters")?
+                .context("the counters have no such slot")?;
+            for value in &per_cpu {
+                slots[slot] +=
+                    Counters::from_bytes(value).context("the counters have another size")?;
+            }
+        }
+        Ok(slots)
     }
 }
 
@@ -362,11 +393,20 @@ mod tests {
     #[test]
     fn two_batches_fit_in_a_ring() {
         for ring in [4096u64, 8192, 65536, 131_072, 8 << 20] {
-            let sample = u64::from(batch_max(ring)) * 64 + 16;
+            let sample = u64::from(batch_bytes(ring)) + 16;
             assert!(2 * sample <= ring, "{ring}");
         }
-        assert_eq!(batch_max(8 << 20), BATCH_MAX as u32);
-        assert_eq!(batch_max(4096), 31);
-        assert_eq!(batch_max(1), 1);
+        assert_eq!(batch_bytes(8 << 20), BATCH_BYTES as u32);
+        assert_eq!(batch_bytes(4096) / 64, 31);
+        assert_eq!(batch_bytes(1), 64);
+    }
+
+    #[test]
+    fn a_captured_frame_fits_in_a_batch() {
+        assert_eq!(snaplen(128, BATCH_BYTES as u32), 128);
+        for ring in [4096, 8 << 20] {
+            let room = batch_bytes(ring);
+            assert!(snaplen(262_144, room).next_multiple_of(4) + 68 <= room);
+        }
     }
 }

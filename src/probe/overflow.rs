@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::sys;
-use crate::bpf::{OTHER_VERDICTS, SLOT_MOVED, Summary};
+use crate::bpf::{SLOT_MOVED, Summary, VERDICTS};
+use crate::clock;
 
 /// Entries that are read from a table in one call.
 const CHUNK: u32 = 4096;
@@ -27,6 +28,10 @@ pub struct Overflow {
     told: Vec<u64>,
     /// Slots that are in use; beside them there is only [`SLOT_MOVED`].
     slots: usize,
+    /// When the tables began to be counted in, by their number, and `others`:
+    /// `CLOCK_MONOTONIC`, ns.
+    since_ns: [u64; 2],
+    others_since_ns: u64,
 }
 
 impl Overflow {
@@ -36,8 +41,18 @@ impl Overflow {
         others: MapHandle,
         slots: usize,
     ) -> Result<Overflow> {
-        let told = vec![0; (SLOT_MOVED + 1) * OTHER_VERDICTS];
-        let mut overflow = Overflow { current, tables, counted_in: 1, others, told, slots };
+        let told = vec![0; (SLOT_MOVED + 1) * VERDICTS];
+        let now = clock::monotonic_ns();
+        let mut overflow = Overflow {
+            current,
+            tables,
+            counted_in: 1,
+            others,
+            told,
+            slots,
+            since_ns: [now; 2],
+            others_since_ns: now,
+        };
         // From here on there is a table to count in.
         overflow.swap()?;
         Ok(overflow)
@@ -56,6 +71,7 @@ impl Overflow {
             .update(&0u32.to_ne_bytes(), &fd.to_ne_bytes(), MapFlags::ANY)
             .context("cannot exchange the overflow tables")?;
         self.counted_in = next;
+        self.since_ns[next] = clock::monotonic_ns();
         Ok(())
     }
 
@@ -67,25 +83,39 @@ impl Overflow {
         self.empty(1 - self.counted_in, summaries)?;
         self.swap()?;
         self.empty(1 - self.counted_in, summaries)?;
+        let until_ns = clock::monotonic_ns();
         for slot in (0..self.slots).chain([SLOT_MOVED]) {
-            for verdict in 0..OTHER_VERDICTS {
-                let told = slot * OTHER_VERDICTS + verdict;
+            for verdict in 0..VERDICTS {
+                let told = slot * VERDICTS + verdict;
                 let now = self.other(told as u32)?;
                 let count = now - self.told[told];
                 self.told[told] = now;
                 if count > 0 {
-                    summaries.push(Summary { source: None, verdict: verdict as u8, slot, count });
+                    let verdict = verdict as u8;
+                    let since_ns = self.others_since_ns;
+                    summaries.push(Summary {
+                        source: None,
+                        verdict,
+                        slot,
+                        count,
+                        since_ns,
+                        until_ns,
+                    });
                 }
             }
         }
+        self.others_since_ns = until_ns;
         Ok(())
     }
 
     /// Read and empty a table that is not counted in.
     fn empty(&self, table: usize, summaries: &mut Vec<Summary>) -> Result<()> {
+        let since_ns = self.since_ns[table];
+        // Nothing was added after the other began.
+        let until_ns = self.since_ns[1 - table].max(since_ns);
         sys::drain_map(&self.tables[table], CHUNK, |key, count| {
             // Cannot be None: the sizes are the map's. The ledger would tell.
-            summaries.extend(Summary::from_entry(key, count));
+            summaries.extend(Summary::from_entry(key, count, since_ns, until_ns));
         })
         .context("cannot read an overflow table")
     }

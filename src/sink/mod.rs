@@ -5,14 +5,18 @@
 #![forbid(unsafe_code)]
 
 mod destination;
+mod files;
+mod finished;
 mod output;
 
 use std::io;
 use std::ops::AddAssign;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-pub use self::destination::Destination;
-pub use self::output::Output;
+pub use self::destination::{Destination, Framing, Progress};
+pub use self::files::{Files, Plan};
+pub use self::output::{Full, Output};
 use crate::bpf::MAX_SLOTS;
 use crate::shutdown::Shutdown;
 
@@ -37,19 +41,51 @@ pub enum Closed {
     OutOfTime,
 }
 
-/// The end of a buffered record, and the slot it is accounted to.
+/// The end of a buffered record or summary, and the slot it is accounted to.
 #[derive(Clone, Copy, Debug)]
-struct Mark {
+pub struct Mark {
     end: u32,
     slot: u8,
+    is_summary: bool,
 }
 
-/// The same for a summary, which stands for many packets.
+impl Mark {
+    /// The end of what is no record, and counts nowhere.
+    fn at(end: usize) -> Mark {
+        Mark { end: end as u32, slot: u8::MAX, is_summary: false }
+    }
+}
+
+/// Where the records end that are in some bytes: the last one with these.
 #[derive(Clone, Copy, Debug)]
-struct SummaryMark {
-    end: usize,
-    slot: usize,
-    count: u64,
+pub struct Ends<'a> {
+    marks: &'a [Mark],
+    /// Where the bytes begin that are asked about.
+    base: usize,
+}
+
+impl<'a> Ends<'a> {
+    fn new(marks: &'a [Mark]) -> Ends<'a> {
+        Ends { marks, base: 0 }
+    }
+
+    /// For the bytes from `start` on, where a record begins.
+    fn from(self, start: usize) -> Ends<'a> {
+        Ends { base: self.base + start, ..self }
+    }
+
+    /// The end of the last record that ends at `at` or before.
+    fn floor(self, at: usize) -> usize {
+        let until = self.marks.partition_point(|mark| mark.end as usize <= self.base + at);
+        let end = self.marks[..until].last().map_or(0, |mark| mark.end as usize);
+        end.saturating_sub(self.base)
+    }
+
+    /// The end of the first record that ends after `at`.
+    fn after(self, at: usize) -> usize {
+        let until = self.marks.partition_point(|mark| mark.end as usize <= self.base + at);
+        self.marks.get(until).or(self.marks.last()).map_or(0, |mark| mark.end as usize) - self.base
+    }
 }
 
 /// What became of what was pushed, in packets by interface slot.
@@ -93,7 +129,8 @@ pub struct Sink {
     buffer: Box<[u8]>,
     len: usize,
     marks: Vec<Mark>,
-    summaries: Vec<SummaryMark>,
+    /// The packets of each summary among the marks, in their order.
+    summaries: Vec<u64>,
     counts: Counts,
 }
 
@@ -121,7 +158,7 @@ impl Sink {
         }
         let Some(room) = self.buffer.get_mut(self.len..) else { return };
         self.len += fill(room);
-        self.marks.push(Mark { end: self.len as u32, slot: slot as u8 });
+        self.marks.push(Mark { end: self.len as u32, slot: slot as u8, is_summary: false });
     }
 
     /// The same for a summary of `count` packets.
@@ -132,12 +169,11 @@ impl Sink {
         max_len: usize,
         fill: impl FnOnce(&mut [u8]) -> usize,
     ) {
-        if self.buffer.len() - self.len < max_len {
-            self.flush();
+        self.push(slot, max_len, fill);
+        if let Some(mark) = self.marks.last_mut() {
+            mark.is_summary = true;
+            self.summaries.push(count);
         }
-        let Some(room) = self.buffer.get_mut(self.len..) else { return };
-        self.len += fill(room);
-        self.summaries.push(SummaryMark { end: self.len, slot, count });
     }
 
     /// Write what is buffered. The counts tell how that went.
@@ -145,21 +181,27 @@ impl Sink {
         if self.len == 0 {
             return;
         }
-        let done = self.destination.write(&self.buffer[..self.len], &self.shutdown);
-        // What went out in part is not written.
-        let Counts { written, summarised, dropped } = &mut self.counts;
+        let bytes = &self.buffer[..self.len];
+        let done = self.destination.write(bytes, &Ends::new(&self.marks), &self.shutdown);
+        let mut summaries = self.summaries.drain(..);
+        let (mut logged, mut lost) = (0, 0);
         for mark in self.marks.drain(..) {
-            let counts = if mark.end as usize <= done { &mut *written } else { &mut *dropped };
-            if let Some(count) = counts.get_mut(usize::from(mark.slot)) {
-                *count += 1;
+            let slot = usize::from(mark.slot).min(MAX_SLOTS - 1);
+            let packets = if mark.is_summary { summaries.next().unwrap_or(0) } else { 1 };
+            // What went out in part is not written.
+            if mark.end as usize > done {
+                self.counts.dropped[slot] += packets;
+                lost += packets;
+            } else if mark.is_summary {
+                self.counts.summarised[slot] += packets;
+            } else {
+                self.counts.written[slot] += 1;
+                logged += 1;
             }
         }
-        for mark in self.summaries.drain(..) {
-            let counts = if mark.end <= done { &mut *summarised } else { &mut *dropped };
-            if let Some(count) = counts.get_mut(mark.slot) {
-                *count += mark.count;
-            }
-        }
+        let progress = self.destination.progress();
+        progress.logged.fetch_add(logged, Ordering::Relaxed);
+        progress.lost.fetch_add(lost, Ordering::Relaxed);
         self.len = 0;
     }
 
@@ -180,13 +222,16 @@ mod tests {
 
     fn sink_to(file: File) -> (Sink, Arc<Shutdown>) {
         let shutdown = Arc::new(Shutdown::new().unwrap());
-        let destination = Arc::new(Destination::new(Output::new(file.into())).unwrap());
+        let destination = Arc::new(
+            Destination::stream(Output::new(file.into(), Arc::default()), Framing::default())
+                .unwrap(),
+        );
         (Sink::new(destination, shutdown.clone()), shutdown)
     }
 
     fn finish(sink: Sink) -> (Counts, Option<Closed>) {
-        let destination = Arc::clone(&sink.destination);
-        (sink.finish(), destination.finish())
+        let (destination, shutdown) = (Arc::clone(&sink.destination), Arc::clone(&sink.shutdown));
+        (sink.finish(), destination.finish(&shutdown))
     }
 
     fn push_lines(sink: &mut Sink, lines: usize, slot: usize) {

@@ -3,10 +3,13 @@
 
 #![forbid(unsafe_code)]
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::libc::{O_CLOEXEC, O_NOCTTY, O_NONBLOCK, PIPE_BUF};
@@ -29,24 +32,63 @@ enum Manner {
     Piecemeal,
 }
 
+/// What to do where there is no room left on a device, and whether that is so.
+#[derive(Debug, Default)]
+pub struct Full {
+    wait: bool,
+    is_full: AtomicBool,
+}
+
+impl Full {
+    /// Wait for room, or fail.
+    pub fn new(wait: bool) -> Full {
+        Full { wait, is_full: AtomicBool::new(false) }
+    }
+
+    /// Whether someone waits for room.
+    pub fn is_waiting(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
+}
+
+/// Between two attempts to write where there is no room.
+const RETRY: Duration = Duration::from_millis(100);
+
 /// Where bytes go.
 #[derive(Debug)]
 pub struct Output {
     file: File,
     manner: Manner,
+    full: Arc<Full>,
 }
 
 impl Output {
     /// Standard output.
-    pub fn stdout() -> io::Result<Output> {
-        Ok(Output::new(io::stdout().as_fd().try_clone_to_owned()?))
+    pub fn stdout(full: Arc<Full>) -> io::Result<Output> {
+        Ok(Output::new(io::stdout().as_fd().try_clone_to_owned()?, full))
+    }
+
+    /// What is at `path` and no regular file: a device, a pipe. `None` where it
+    /// is one, or nothing is there yet.
+    pub fn device(path: &Path, full: Arc<Full>) -> Option<io::Result<Output>> {
+        let kind = fs::metadata(path).ok()?.file_type();
+        if kind.is_file() || kind.is_dir() {
+            return None;
+        }
+        let open = OpenOptions::new().write(true).custom_flags(O_NOCTTY).open(path);
+        Some(open.map(|file| Output::new(file.into(), full)))
+    }
+
+    /// Whether it is a terminal.
+    pub fn is_terminal(&self) -> bool {
+        io::IsTerminal::is_terminal(&self.file)
     }
 
     /// An open descriptor.
-    pub fn new(fd: OwnedFd) -> Output {
+    pub fn new(fd: OwnedFd, full: Arc<Full>) -> Output {
         let file = File::from(fd);
         let Ok(kind) = file.metadata().map(|meta| meta.file_type()) else {
-            return Output { file, manner: Manner::Piecemeal };
+            return Output { file, manner: Manner::Piecemeal, full };
         };
         if kind.is_fifo() || (kind.is_char_device() && io::IsTerminal::is_terminal(&file)) {
             let again = OpenOptions::new()
@@ -54,12 +96,12 @@ impl Output {
                 .custom_flags(O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
                 .open(format!("/proc/self/fd/{}", file.as_raw_fd()));
             return match again {
-                Ok(file) => Output { file, manner: Manner::NonBlocking },
-                Err(_) => Output { file, manner: Manner::Piecemeal },
+                Ok(file) => Output { file, manner: Manner::NonBlocking, full },
+                Err(_) => Output { file, manner: Manner::Piecemeal, full },
             };
         }
         let at_once = kind.is_file() || kind.is_char_device() || kind.is_block_device();
-        Output { file, manner: if at_once { Manner::AtOnce } else { Manner::Piecemeal } }
+        Output { file, manner: if at_once { Manner::AtOnce } else { Manner::Piecemeal }, full }
     }
 
     /// Write all of `bytes`, waiting for the reader if need be, until the
@@ -77,11 +119,20 @@ impl Output {
             };
             match self.file.write(rest) {
                 Ok(0) => return (done, Err(Closed::Failed(ErrorKind::WriteZero.into()))),
-                Ok(n) => done += n,
+                Ok(n) => {
+                    done += n;
+                    self.full.is_full.store(false, Ordering::Relaxed);
+                }
                 Err(err) => match err.kind() {
                     ErrorKind::Interrupted => {}
                     ErrorKind::WouldBlock => {
                         if let Err(closed) = self.wait(shutdown) {
+                            return (done, Err(closed));
+                        }
+                    }
+                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded if self.full.wait => {
+                        self.full.is_full.store(true, Ordering::Relaxed);
+                        if let Err(closed) = self.pause(shutdown) {
                             return (done, Err(closed));
                         }
                     }
@@ -91,6 +142,25 @@ impl Output {
             }
         }
         (done, Ok(()))
+    }
+
+    /// Wait for a moment, as nothing tells when there is room on a device again.
+    fn pause(&self, shutdown: &Shutdown) -> Result<(), Closed> {
+        let mut pause = RETRY;
+        if let Some(deadline) = shutdown.deadline() {
+            pause = pause.min(deadline.saturating_duration_since(Instant::now()));
+            if pause.is_zero() {
+                return Err(Closed::Failed(ErrorKind::StorageFull.into()));
+            }
+            std::thread::sleep(pause);
+            return Ok(());
+        }
+        let mut stop = [PollFd::new(shutdown.as_fd(), PollFlags::POLLIN)];
+        let pause = PollTimeout::try_from(pause).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut stop, pause) {
+            Ok(_) | Err(nix::Error::EINTR) => Ok(()),
+            Err(err) => Err(Closed::Failed(err.into())),
+        }
     }
 
     /// Wait until there is room to write.

@@ -66,7 +66,7 @@ pub fn count(summary: &serde_json::Value, key: &str) -> u64 {
 }
 
 /// The fates, by their keys in the summary.
-const FATES: [&str; 5] = ["logged", "summarised", "not_ip", "unselected", "lost"];
+const FATES: [&str; 6] = ["logged", "summarised", "not_ip", "unselected", "sampled_out", "lost"];
 
 /// Every packet has exactly one fate, in all and for each interface.
 pub fn assert_balanced(summary: &serde_json::Value) {
