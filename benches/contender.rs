@@ -22,19 +22,39 @@ use crate::program::Program;
 pub enum Contender {
     /// An XDP program that passes everything: what the others are held against.
     Nothing,
-    /// xdplog, a line a packet.
+    /// xdplog as it comes, a line a packet.
     Xdplog,
+    /// Its other formats.
+    XdplogText,
+    XdplogJson,
+    /// `--snaplen 128`.
+    XdplogPcapngShort,
+    /// Whole frames.
+    XdplogPcapng,
     /// The tutorial's design, a line a packet.
     Tutorial,
     /// `tcpdump -nn -l`, a line a packet.
     TcpdumpText,
     /// `tcpdump -w`.
     TcpdumpWrite,
+    /// The same with `-s 128`.
+    TcpdumpWriteShort,
     /// `dumpcap`.
     Dumpcap,
 }
 
-use Contender::{Dumpcap, Nothing, TcpdumpText, TcpdumpWrite, Tutorial, Xdplog};
+use Contender::{
+    Dumpcap, Nothing, TcpdumpText, TcpdumpWrite, TcpdumpWriteShort, Tutorial, Xdplog, XdplogJson,
+    XdplogPcapng, XdplogPcapngShort, XdplogText,
+};
+
+/// xdplog in all its formats.
+pub const FORMATS: [Contender; 5] =
+    [Xdplog, XdplogText, XdplogJson, XdplogPcapngShort, XdplogPcapng];
+
+/// Those that write frames.
+pub const CAPTURES: [Contender; 4] =
+    [XdplogPcapngShort, TcpdumpWriteShort, XdplogPcapng, TcpdumpWrite];
 
 /// Those that log.
 pub const ALL: [Contender; 5] = [Xdplog, Tutorial, TcpdumpText, TcpdumpWrite, Dumpcap];
@@ -48,36 +68,59 @@ impl Contender {
         match self {
             Nothing => "empty XDP program",
             Xdplog => "xdplog",
+            XdplogText => "xdplog -f text",
+            XdplogJson => "xdplog -f json",
+            XdplogPcapngShort => "xdplog -f pcapng --snaplen 128",
+            XdplogPcapng => "xdplog -f pcapng",
             Tutorial => "tutorial's design",
             TcpdumpText => "tcpdump -nn -l",
             TcpdumpWrite => "tcpdump -w",
+            TcpdumpWriteShort => "tcpdump -w -s 128",
             Dumpcap => "dumpcap -w",
         }
     }
 
-    /// Whether it logs lines on stdout.
+    /// Whether it is xdplog.
+    pub fn is_xdplog(self) -> bool {
+        FORMATS.contains(&self)
+    }
+
+    /// Whether it logs on stdout.
+    pub fn is_on_stdout(self) -> bool {
+        self.is_xdplog() || matches!(self, Tutorial | TcpdumpText)
+    }
+
+    /// Whether it logs lines.
     pub fn is_text(self) -> bool {
-        matches!(self, Xdplog | Tutorial | TcpdumpText)
+        self.is_on_stdout() && !matches!(self, XdplogPcapng | XdplogPcapngShort)
     }
 
     /// Whether it runs an XDP program of its own.
     pub fn has_program(self) -> bool {
-        matches!(self, Xdplog | Tutorial)
+        self.is_xdplog() || self == Tutorial
     }
 
     fn command(self, log: &Path) -> (&'static str, Vec<String>, &'static str) {
         let words = |text: &str| text.split(' ').map(str::to_string).collect::<Vec<_>>();
+        let xdplog = |more: &str| words(&format!("here0 --stats-format json{more}"));
         let log = log.display();
+        let capture = |more: &str| {
+            let args = words(&format!("-i here0 -Q in -Z root -w {log}{more}"));
+            ("tcpdump", args, "listening on")
+        };
         // Only what arrives, as xdplog sees no more; and no change of user, who
         // could not write here.
         match self {
             Nothing => ("sleep", words("1000"), ""),
-            Xdplog => (BIN, words("here0 --stats-format json"), "logging"),
+            Xdplog => (BIN, xdplog(""), "logging"),
+            XdplogText => (BIN, xdplog(" -f text"), "logging"),
+            XdplogJson => (BIN, xdplog(" -f json"), "logging"),
+            XdplogPcapngShort => (BIN, xdplog(" -f pcapng --snaplen 128"), "logging"),
+            XdplogPcapng => (BIN, xdplog(" -f pcapng"), "logging"),
             Tutorial => (TUTORIAL, words("here0"), "ready"),
             TcpdumpText => ("tcpdump", words("-i here0 -Q in -Z root -nn -l"), "listening on"),
-            TcpdumpWrite => {
-                ("tcpdump", words(&format!("-i here0 -Q in -Z root -w {log}")), "listening on")
-            }
+            TcpdumpWrite => capture(""),
+            TcpdumpWriteShort => capture(" -s 128"),
             Dumpcap => ("dumpcap", words(&format!("-q -i here0 -w {log}")), "File:"),
         }
     }
@@ -163,19 +206,20 @@ impl Running {
         let stderr: Vec<String> = self.stderr.iter().collect();
         let logged = match self.contender {
             Nothing => 0,
-            Xdplog => {
+            xdplog if xdplog.is_xdplog() => {
                 assert!(status.success(), "{stderr:?}");
                 let json = stderr.iter().rfind(|line| line.starts_with('{')).expect("a summary");
                 let summary: serde_json::Value = serde_json::from_str(json).unwrap();
                 assert_balanced(&summary);
                 let logged = summary["logged"].as_u64().unwrap();
                 if self.log.exists() && summary["summarised"] == 0 {
-                    assert_eq!(logged, lines(&self.log), "as many lines as it says");
+                    let count = if xdplog.is_text() { lines } else { packets };
+                    assert_eq!(logged, count(&self.log), "as many as it says");
                 }
                 logged
             }
             Tutorial | TcpdumpText => lines(&self.log),
-            TcpdumpWrite | Dumpcap => packets(&self.log),
+            _ => packets(&self.log),
         };
         let _ = std::fs::remove_file(&self.log);
         Did { logged, cpu, memory }

@@ -8,6 +8,7 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 mod contender;
+mod formatting;
 mod measure;
 mod program;
 mod report;

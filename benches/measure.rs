@@ -18,7 +18,7 @@ use nix::net::if_::if_nametoindex;
 use crate::common::frames::{HERE_MAC, THERE_MAC, udp4};
 use crate::common::live::Sender;
 use crate::common::net::{Net, pin_to_one_cpu};
-use crate::contender::{ALL, Contender, cpu_seconds};
+use crate::contender::{ALL, CAPTURES, Contender, Did, FORMATS, cpu_seconds};
 use crate::program::Program;
 
 /// How much of everything.
@@ -135,6 +135,17 @@ pub fn all(plan: &Plan) -> Results {
             flat_out(&mut results, plan, &net, contender, &log);
         }
         kinds(&mut results, plan, &net, &log);
+        for (whose, (ns, bytes)) in crate::formatting::all(plan.packets as usize / 1000) {
+            results.add("format ns", whose, ns);
+            results.add("format bytes", whose, bytes);
+            results.add("format ns per byte", whose, ns / bytes);
+        }
+        for format in FORMATS {
+            in_format(&mut results, plan, &net, format, &log);
+        }
+        for contender in CAPTURES {
+            long_frames(&mut results, plan, &net, contender, &log);
+        }
         for contender in ALL.into_iter().filter(|contender| contender.is_text()) {
             latency(&mut results, plan, &net, contender, &log);
         }
@@ -161,7 +172,7 @@ pub fn all(plan: &Plan) -> Results {
 }
 
 fn to_file(contender: Contender, log: &Path) -> Stdio {
-    if contender.is_text() { File::create(log).unwrap().into() } else { null() }
+    if contender.is_on_stdout() { File::create(log).unwrap().into() } else { null() }
 }
 
 fn null() -> Stdio {
@@ -232,6 +243,48 @@ fn flat_out(results: &mut Results, plan: &Plan, net: &Net, contender: Contender,
             results.add("CPU s per M", whose, did.cpu / did.logged.max(1) as f64 * 1e6);
         }
     }
+}
+
+/// xdplog in one of its formats: how fast, as BPF_PROG_TEST_RUN, and whether it
+/// keeps up over veth.
+fn in_format(results: &mut Results, plan: &Plan, net: &Net, format: Contender, log: &Path) {
+    let whose = format.name();
+    let running = format.start(net, &no_log(log), null());
+    let program = attached(net);
+    let took = on_cpu_0(|| program.run(&frame(), plan.packets));
+    drop(program);
+    let did = running.stop();
+    results.add("format M/s", whose, did.logged as f64 / took / 1e6);
+    results.add("format share", whose, did.logged as f64 / f64::from(plan.packets));
+
+    let (share, _, did) = flood(plan, net, format, &frame(), log);
+    results.add("format veth share", whose, share);
+    results.add("format CPU s per M", whose, did.cpu / did.logged as f64 * 1e6);
+}
+
+/// Those that write frames, with frames of 1500 bytes.
+fn long_frames(results: &mut Results, plan: &Plan, net: &Net, contender: Contender, log: &Path) {
+    let long = udp4(Ipv4Addr::new(10, 1, 2, 3), 1458);
+    let (share, ns, did) = flood(plan, net, contender, &long, log);
+    results.add("long share", contender.name(), share);
+    results.add("long ns", contender.name(), ns);
+    results.add("long CPU s per M", contender.name(), did.cpu / did.logged.max(1) as f64 * 1e6);
+}
+
+/// `frame` over veth, flat out: share logged, ns each, and the rest.
+fn flood(plan: &Plan, net: &Net, who: Contender, frame: &[u8], log: &Path) -> (f64, f64, Did) {
+    let running = who.start(net, log, to_file(who, log));
+    let before = net.received(0);
+    let took = net.there(|| {
+        pin_to_one_cpu();
+        let sender = Sender::new(0, 0);
+        let since = Instant::now();
+        sender.send(frame, plan.veth);
+        since.elapsed().as_secs_f64()
+    });
+    let did = running.stop();
+    let received = (net.received(0) - before) as f64;
+    (did.logged as f64 / received, took / received * 1e9, did)
 }
 
 /// xdplog's cost over veth by the kind of traffic.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::contender::{ALL, Contender};
+use crate::contender::{ALL, CAPTURES, Contender, FORMATS};
 use crate::measure::Results;
 
 /// Print the table; write `bench.json`, `bench.md` and `bench.svg` to `out`.
@@ -41,6 +41,55 @@ fn cell(value: Option<f64>) -> String {
         Some(value) if value >= 10.0 => format!("{value:.1}"),
         Some(value) => format!("{value:.2}"),
     }
+}
+
+/// A row for each of `whose`, a column for each of `columns`.
+fn by_row(
+    results: &Results,
+    text: &mut String,
+    heading: &str,
+    whose: &[Contender],
+    columns: &[(&'static str, &str)],
+) {
+    let labels: Vec<&str> = columns.iter().map(|column| column.1).collect();
+    let _ = writeln!(text, "\n| {heading} | {} |", labels.join(" | "));
+    let _ = writeln!(text, "| --- |{}", " ---: |".repeat(labels.len()));
+    for contender in whose {
+        let name = contender.name();
+        let cells: Vec<String> =
+            columns.iter().map(|(what, _)| cell(results.median(what, name))).collect();
+        let _ = writeln!(text, "| {name} | {} |", cells.join(" | "));
+    }
+}
+
+/// The tables of formats, and of those that write frames.
+fn formats(results: &Results, text: &mut String) {
+    by_row(
+        results,
+        text,
+        "frames of 60 bytes",
+        &FORMATS,
+        &[
+            ("format ns", "ns to format one"),
+            ("format bytes", "bytes"),
+            ("format ns per byte", "ns per byte"),
+            ("format M/s", "M packets/s logged into /dev/null¹"),
+            ("format share", "share of these"),
+            ("format veth share", "share over veth, flat out, into a file"),
+            ("format CPU s per M", "CPU s per million"),
+        ],
+    );
+    by_row(
+        results,
+        text,
+        "frames of 1500 bytes over veth, flat out",
+        &CAPTURES,
+        &[
+            ("long share", "share logged"),
+            ("long ns", "ns per packet on its path"),
+            ("long CPU s per M", "CPU s per million"),
+        ],
+    );
 }
 
 fn table(results: &Results) -> String {
@@ -86,6 +135,7 @@ fn table(results: &Results) -> String {
         of("veth share", "1500 bytes"),
         of("ns over veth", "1500 bytes"),
     );
+    formats(results, &mut text);
     let ratio = |what, a, b| Some(results.median(what, a)? / results.median(what, b)?);
     let veth_ns = |whose| results.median("veth M/s", whose).map(|rate| 1e3 / rate);
     let added = |whose| Some(veth_ns(whose)? - veth_ns(Contender::Nothing.name())?);
@@ -110,6 +160,22 @@ fn table(results: &Results) -> String {
         (
             "CPU per million: tcpdump -w / xdplog",
             ratio("CPU s per M", Contender::TcpdumpWrite.name(), "xdplog"),
+        ),
+        (
+            "CPU per million, 128 bytes of each frame: tcpdump -w / xdplog",
+            ratio(
+                "long CPU s per M",
+                Contender::TcpdumpWriteShort.name(),
+                Contender::XdplogPcapngShort.name(),
+            ),
+        ),
+        (
+            "CPU per million, whole frames: tcpdump -w / xdplog",
+            ratio(
+                "long CPU s per M",
+                Contender::TcpdumpWrite.name(),
+                Contender::XdplogPcapng.name(),
+            ),
         ),
         ("ns over veth: 1 M sources / 1 source", ratio("ns over veth", "1 M sources", "1 source")),
     ] {
