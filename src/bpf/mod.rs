@@ -279,6 +279,12 @@ impl Record {
         (self.flags & REC_L4 != 0 && self.proto == IPPROTO_TCP).then_some(self.tcp_flags)
     }
 
+    /// Whether there is a VLAN tag.
+    #[inline]
+    pub fn is_tagged(&self) -> bool {
+        self.vlan[0] & VLAN_PRESENT != 0
+    }
+
     /// VLAN ids, outermost first.
     pub fn vlans(&self) -> impl Iterator<Item = u16> + '_ {
         self.vlan.iter().take_while(|&&v| v & VLAN_PRESENT != 0).map(|v| v & !VLAN_PRESENT)

@@ -2,9 +2,9 @@
 
 #![forbid(unsafe_code)]
 
-use super::line::{Line, MAX_IPV6, Seconds};
-use super::proto::{MAX_KEYWORD, keyword};
-use super::{Format, MOVED, verdict_name};
+use super::line::{BUFFER, Chunk, Line, MAX_IPV6, ROOM, Seconds};
+use super::proto::{MAX_KEYWORD, chunks};
+use super::{Format, MOVED, Prefixes, verdict_text};
 use crate::bpf::{Record, Summary};
 use crate::clock::Wall;
 
@@ -14,7 +14,9 @@ pub struct Json {
     wall: Wall,
     seconds: Seconds,
     /// Interface names as JSON strings, by slot; the last stands for all others.
-    names: Vec<Box<[u8]>>,
+    names: Vec<String>,
+    /// From the end of the time to the source.
+    prefixes: Prefixes<128>,
 }
 
 /// An interface name as JSON: at most 15 bytes (`IFNAMSIZ` of `linux/if.h`),
@@ -23,60 +25,68 @@ const MAX_NAME: usize = 15 * 6 + 2;
 const TIME: usize = "\"2026-11-23T19:07:15.123456789Z\"".len();
 const ADDRESS: usize = MAX_IPV6 + 2;
 
-/// TCP's flags, from FIN 0x01 on.
-const TCP_FLAGS: &[u8; 8] = b"FSRPAUEC";
+/// What a record begins with.
+const BEFORE_TIME: &str = "{\"time\":\"";
+
+/// From the end of the destination to the end of the protocol.
+static PROTOS: [Chunk<32>; 256] = chunks(b"\",\"proto\":\"", b"", b"\"");
+
+/// TCP's flags, by their bits.
+static TCP_FLAGS: [Chunk<32>; 256] = super::tcp_flags(b",\"tcp_flags\":\"", b"FSRPAUEC", b"\"");
 
 impl Json {
     /// Interfaces have these names, by slot.
     pub fn new(names: &[String], wall: Wall) -> Json {
-        let quoted = |name: &str| serde_json::Value::from(name).to_string().into_bytes().into();
-        let names = names.iter().map(String::as_str).chain([MOVED]);
-        Json { wall, seconds: Seconds::date_and_time(), names: names.map(quoted).collect() }
+        let prefixes = Prefixes::new(
+            names,
+            |name| format!("Z\",\"iface\":{}", quoted(name)),
+            |verdict, _| format!(",\"action\":\"{verdict}\",\"src\":\""),
+        );
+        let names = names.iter().map(String::as_str).chain([MOVED]).map(quoted).collect();
+        Json { wall, seconds: Seconds::date_and_time(BEFORE_TIME), names, prefixes }
     }
 
-    fn name(&self, slot: usize) -> &[u8] {
-        self.names.get(slot).or(self.names.last()).map_or(&b"\"\""[..], |name| name)
-    }
-
-    /// A member of an object whose value is a time.
-    #[inline]
-    fn time(&mut self, key: &[u8], monotonic_ns: u64, line: &mut Line<'_>) {
+    /// A time's digits from those of its second on.
+    fn time(&mut self, monotonic_ns: u64, line: &mut Line<'_>) {
         let (second, ns) = self.seconds.of(self.wall.ns(monotonic_ns));
-        line.put(key);
-        line.put(second);
-        line.put(b".");
+        // What is a record's beginning is none of a summary.
+        line.put_slow(&second.text()[BEFORE_TIME.len()..]);
         line.nanoseconds(ns);
         line.put(b"Z\"");
     }
 }
 
+fn quoted(name: &str) -> String {
+    serde_json::Value::from(name).to_string()
+}
+
 #[inline]
-fn number(line: &mut Line<'_>, key: &[u8], number: u64) {
+fn number<const N: usize>(line: &mut Line<'_>, key: &[u8; N], number: u64) {
     line.put(key);
     line.number(number);
 }
 
-/// A name, or the number as text where there is none.
-#[inline]
-fn name_or_number(line: &mut Line<'_>, name: Option<&str>, number: u8) {
-    match name {
-        Some(name) => line.put(name.as_bytes()),
-        None => line.number(number.into()),
-    }
-}
+/// The longest packet, and the longest summary.
+const LONGEST: usize =
+    "{\"time\":,\"iface\":,\"action\":\"REDIRECT\",\"src\":,\"dst\":,\"proto\":\"\",\
+    \"sport\":65535,\"dport\":65535,\"len\":4294967295,\"vlan\":[4095,4095,4095],\
+    \"tcp_flags\":\"FSRPAUEC\",\"icmp_type\":255,\"icmp_code\":255,\"fragment\":true,\
+    \"truncated\":true}\n"
+        .len()
+        + TIME
+        + MAX_NAME
+        + 2 * ADDRESS
+        + MAX_KEYWORD;
+const LONGEST_SUMMARY: usize = "{\"event\":\"summary\",\"time\":,\"since\":,\"iface\":,\
+    \"src\":,\"action\":\"REDIRECT\",\"count\":18446744073709551615}\n"
+    .len()
+    + 2 * TIME
+    + MAX_NAME
+    + ADDRESS;
+const _: () = assert!(LONGEST <= ROOM && LONGEST_SUMMARY <= ROOM);
 
 impl Format for Json {
-    const MAX_LEN: usize =
-        "{\"time\":,\"iface\":,\"action\":\"REDIRECT\",\"src\":,\"dst\":,\"proto\":\"\",\
-        \"sport\":65535,\"dport\":65535,\"len\":4294967295,\"vlan\":[4095,4095,4095],\
-        \"tcp_flags\":\"FSRPAUEC\",\"icmp_type\":255,\"icmp_code\":255,\"fragment\":true,\
-        \"truncated\":true}\n"
-            .len()
-            + TIME
-            + MAX_NAME
-            + 2 * ADDRESS
-            + MAX_KEYWORD
-            + 8;
+    const MAX_LEN: usize = BUFFER;
 
     fn set_clock(&mut self, wall: Wall) {
         self.wall = wall;
@@ -84,40 +94,33 @@ impl Format for Json {
 
     #[inline]
     fn record(&mut self, record: &Record, _: &[u8], out: &mut [u8]) -> usize {
-        let mut line = Line::new(&mut out[..Self::MAX_LEN]);
-        self.time(b"{\"time\":\"", record.ts_ns(), &mut line);
-        line.put(b",\"iface\":");
-        line.put(self.name(record.slot()));
-        line.put(b",\"action\":\"");
-        name_or_number(&mut line, verdict_name(record.verdict()), record.verdict());
-        line.put(b"\",\"src\":\"");
-        line.address(record.source_bytes(), record.is_ipv6());
+        let mut line = Line::new(out);
+        let is_ipv6 = record.is_ipv6();
+        let (second, ns) = self.seconds.of(self.wall.ns(record.ts_ns()));
+        line.chunk(second);
+        line.nanoseconds(ns);
+        self.prefixes.put(record.slot(), record.verdict(), is_ipv6, &mut line);
+        line.address(record.source_bytes(), is_ipv6);
         line.put(b"\",\"dst\":\"");
-        line.address(record.destination_bytes(), record.is_ipv6());
-        line.put(b"\",\"proto\":\"");
-        name_or_number(&mut line, keyword(record.proto()), record.proto());
-        line.put(b"\"");
+        line.address(record.destination_bytes(), is_ipv6);
+        line.chunk(&PROTOS[usize::from(record.proto())]);
         if let Some((source, destination)) = record.ports() {
             number(&mut line, b",\"sport\":", source.into());
             number(&mut line, b",\"dport\":", destination.into());
         }
         number(&mut line, b",\"len\":", record.len().into());
-        let mut before: &[u8] = b",\"vlan\":[";
-        for id in record.vlans() {
-            number(&mut line, before, id.into());
-            before = b",";
-        }
-        if before == b"," {
+        if record.is_tagged() {
+            line.put(b",\"vlan\":[");
+            for (index, id) in record.vlans().enumerate() {
+                if index > 0 {
+                    line.put(b",");
+                }
+                line.number(id.into());
+            }
             line.put(b"]");
         }
         if let Some(flags) = record.tcp_flags() {
-            line.put(b",\"tcp_flags\":\"");
-            for (bit, letter) in TCP_FLAGS.iter().enumerate() {
-                if flags >> bit & 1 == 1 {
-                    line.put(&[*letter]);
-                }
-            }
-            line.put(b"\"");
+            line.chunk(&TCP_FLAGS[usize::from(flags)]);
         }
         if let Some((kind, code)) = record.icmp() {
             number(&mut line, b",\"icmp_type\":", kind.into());
@@ -133,27 +136,24 @@ impl Format for Json {
         line.len()
     }
 
-    const MAX_SUMMARY_LEN: usize = "{\"event\":\"summary\",\"time\":,\"since\":,\"iface\":,\
-        \"src\":,\"action\":\"REDIRECT\",\"count\":18446744073709551615}\n"
-        .len()
-        + 2 * TIME
-        + MAX_NAME
-        + ADDRESS
-        + 8;
+    const MAX_SUMMARY_LEN: usize = BUFFER;
 
     fn summary(&mut self, summary: &Summary, out: &mut [u8]) -> usize {
         let mut line = Line::new(out);
-        self.time(b"{\"event\":\"summary\",\"time\":\"", summary.until_ns, &mut line);
-        self.time(b",\"since\":\"", summary.since_ns, &mut line);
+        line.put(b"{\"event\":\"summary\",\"time\":\"");
+        self.time(summary.until_ns, &mut line);
+        line.put(b",\"since\":\"");
+        self.time(summary.since_ns, &mut line);
         line.put(b",\"iface\":");
-        line.put(self.name(summary.slot));
+        let name = self.names.get(summary.slot).or(self.names.last());
+        line.put_slow(name.map_or("\"\"", String::as_str).as_bytes());
         line.put(b",\"src\":\"");
         match summary.source_bytes() {
             Some((bytes, is_ipv6)) => line.address(&bytes, is_ipv6),
             None => line.put(b"other"),
         }
         line.put(b"\",\"action\":\"");
-        name_or_number(&mut line, verdict_name(summary.verdict), summary.verdict);
+        line.put_slow(verdict_text(summary.verdict).as_bytes());
         number(&mut line, b"\",\"count\":", summary.count);
         line.put(b"}\n");
         line.len()

@@ -11,6 +11,7 @@ mod text;
 
 pub use self::classic::Classic;
 pub use self::json::Json;
+use self::line::{Chunk, Line};
 pub use self::pcapng::Pcapng;
 pub use self::text::Text;
 use crate::bpf::{Record, Summary};
@@ -44,6 +45,74 @@ pub fn verdict_name(verdict: u8) -> Option<&'static str> {
     ["ABORTED", "DROP", "PASS", "TX", "REDIRECT"].get(usize::from(verdict)).copied()
 }
 
+/// The same, or its number as text.
+fn verdict_text(verdict: u8) -> String {
+    verdict_name(verdict).map_or_else(|| verdict.to_string(), str::to_string)
+}
+
 /// What packets are called that come from none of the interfaces named: theirs
 /// got another index.
 pub const MOVED: &str = "(moved)";
+
+/// What a line says of interface, verdict and family, prepared.
+#[derive(Clone, Debug)]
+struct Prefixes<const N: usize> {
+    /// By slot; the last stands for all others.
+    names: Vec<Chunk<N>>,
+    /// By verdict and family.
+    verdicts: Vec<[Chunk<32>; 2]>,
+}
+
+impl<const N: usize> Prefixes<N> {
+    /// `name` writes each of `names` and [`MOVED`]; `verdict` each verdict, by
+    /// its text, together with whether the addresses are IPv6.
+    fn new(
+        names: &[String],
+        name: impl Fn(&str) -> String,
+        verdict: impl Fn(&str, bool) -> String,
+    ) -> Prefixes<N> {
+        let of = |value: u8| {
+            let text = verdict_text(value);
+            [false, true].map(|is_ipv6| Chunk::of(&[verdict(&text, is_ipv6).as_bytes()]))
+        };
+        let names = names.iter().map(String::as_str).chain([MOVED]);
+        Prefixes {
+            names: names.map(|text| Chunk::of(&[name(text).as_bytes()])).collect(),
+            verdicts: (0..=u8::MAX).map(of).collect(),
+        }
+    }
+
+    #[inline]
+    fn put(&self, slot: usize, verdict: u8, is_ipv6: bool, line: &mut Line<'_>) {
+        if let Some(name) = self.names.get(slot).or(self.names.last()) {
+            line.chunk(name);
+        }
+        if let Some(verdict) = self.verdicts.get(usize::from(verdict)) {
+            line.chunk(&verdict[usize::from(is_ipv6)]);
+        }
+    }
+}
+
+/// For each byte of TCP flags the letters of those set, between two texts;
+/// `letters` are those of FIN 0x01 and so on.
+const fn tcp_flags<const N: usize>(
+    before: &[u8],
+    letters: &[u8; 8],
+    after: &[u8],
+) -> [Chunk<N>; 256] {
+    let mut all = [Chunk::of(&[]); 256];
+    let mut flags = 0;
+    while flags < 256 {
+        let (mut text, mut len, mut bit) = ([0; 8], 0, 0);
+        while bit < 8 {
+            if flags >> bit & 1 == 1 {
+                text[len] = letters[bit];
+                len += 1;
+            }
+            bit += 1;
+        }
+        all[flags] = Chunk::of(&[before, text.split_at(len).0, after]);
+        flags += 1;
+    }
+    all
+}

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use super::line::Chunk;
+
 /// The keywords of IANA's "Assigned Internet Protocol Numbers", in lower case,
 /// by number; but icmpv6, which all the world says for ipv6-icmp. Empty where
 /// there is none.
@@ -28,9 +30,46 @@ const KEYWORDS: [&str; 146] = [
 pub const MAX_KEYWORD: usize = "rsvp-e2e-ignore".len();
 
 /// The keyword of a protocol, if it has one.
-#[inline]
-pub fn keyword(proto: u8) -> Option<&'static str> {
-    KEYWORDS.get(usize::from(proto)).copied().filter(|keyword| !keyword.is_empty())
+pub const fn keyword(proto: u8) -> Option<&'static str> {
+    if proto as usize >= KEYWORDS.len() || KEYWORDS[proto as usize].is_empty() {
+        return None;
+    }
+    Some(KEYWORDS[proto as usize])
+}
+
+/// For each protocol its keyword between two texts, or its number where it has
+/// none, and then with `before_number` before it.
+pub const fn chunks<const N: usize>(
+    before: &[u8],
+    before_number: &[u8],
+    after: &[u8],
+) -> [Chunk<N>; 256] {
+    let mut all = [Chunk::of(&[]); 256];
+    let mut proto = 0;
+    while proto < 256 {
+        all[proto] = match keyword(proto as u8) {
+            Some(keyword) => Chunk::of(&[before, keyword.as_bytes(), after]),
+            None => Chunk::of(&[before, before_number, decimal(&digits(proto as u8)), after]),
+        };
+        proto += 1;
+    }
+    all
+}
+
+const fn digits(number: u8) -> [u8; 3] {
+    [b'0' + number / 100, b'0' + number / 10 % 10, b'0' + number % 10]
+}
+
+/// Without leading zeros.
+const fn decimal(digits: &[u8; 3]) -> &[u8] {
+    let zeros = if digits[0] != b'0' {
+        0
+    } else if digits[1] != b'0' {
+        1
+    } else {
+        2
+    };
+    digits.split_at(zeros).1
 }
 
 #[cfg(test)]
@@ -59,6 +98,9 @@ mod tests {
         for number in [61, 63, 68, 99, 114, 146, 253, 255] {
             assert_eq!(keyword(number), None, "{number}");
         }
+        let chunks = chunks::<32>(b"<", b"proto ", b">");
+        let texts = [6, 61, 253].map(|proto: usize| chunks[proto].text().to_vec());
+        assert_eq!(texts, [&b"<tcp>"[..], b"<proto 61>", b"<proto 253>"]);
         assert!(KEYWORDS.iter().all(|keyword| keyword.len() <= MAX_KEYWORD));
     }
 }
