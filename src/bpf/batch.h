@@ -88,9 +88,16 @@ batch_slot(void *ctx, struct batch *batch, __u32 need, __u64 now, bool nested)
 		batch_emit(ctx, batch, now);
 	used = batch->used;
 	/* A full batch parses into the spare, so that the packet's fate is
-	 * known; this is also the bound that the verifier asks for.
+	 * known.
 	 */
-	if (used + need > knobs.batch_bytes || used > BATCH_BYTES)
+	if (used + need > knobs.batch_bytes)
+		return &batch->spare.rec;
+	/* The bound that the verifier asks for, of this very value: clang 19
+	 * would check it before it copies it, of which Linux 6.1 learns
+	 * nothing.
+	 */
+	asm volatile("" : "+r"(used));
+	if (used > BATCH_BYTES)
 		return &batch->spare.rec;
 	return (void *)&batch->data[used];
 }
