@@ -42,6 +42,8 @@ const GRACE: Duration = Duration::from_millis(600);
 
 /// Run from start to end.
 pub fn run(config: &Config) -> Result<Outcome> {
+    let cpus = sysconf_positive(SysconfVar::_NPROCESSORS_ONLN)?;
+    probe::reserve_descriptors(cpus.get())?;
     let find = |name: &String| Interface::find(name, config.default_iface);
     let mut ifaces: Vec<Interface> = Vec::new();
     for iface in config.ifaces.iter().map(find) {
@@ -62,7 +64,7 @@ pub fn run(config: &Config) -> Result<Outcome> {
     })?;
 
     let mailbox = Arc::new(Mailbox::new()?);
-    let (probe, rings, ring_size) = open(config, &ifaces)?;
+    let (probe, rings, ring_size) = open(config, &ifaces, cpus)?;
     let counters = probe.counters()?;
     let mut pressure = Pressure::new(probe.overflow()?, Arc::clone(&mailbox));
     let full = Arc::new(Full::new(config.wait_when_full));
@@ -110,10 +112,13 @@ pub fn run(config: &Config) -> Result<Outcome> {
 
 /// Load the program and open the rings: as large as wanted, or as the kernel
 /// lets them be.
-fn open(config: &Config, ifaces: &[Interface]) -> Result<(Probe, Vec<Ring>, u64)> {
+fn open(
+    config: &Config,
+    ifaces: &[Interface],
+    cpus: NonZeroU64,
+) -> Result<(Probe, Vec<Ring>, u64)> {
     let page = sysconf_positive(SysconfVar::PAGE_SIZE)?;
     let memory = sysconf_positive(SysconfVar::_PHYS_PAGES)?.saturating_mul(page);
-    let cpus = sysconf_positive(SysconfVar::_NPROCESSORS_ONLN)?;
     let wanted = ring::pages(config.buffer_size, cpus, memory.get(), page);
     let all = (wanted as u64).saturating_mul(page.get()).saturating_mul(cpus.get());
     let tables = probe::overflow_memory(config.overflow_sources);

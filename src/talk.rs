@@ -10,6 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use nix::libc::PIPE_BUF;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
 use crate::shutdown::Shutdown;
 use crate::sink::Output;
 
@@ -47,9 +50,23 @@ pub fn say_live(text: &str) {
 }
 
 fn say_within(text: &str, patience: Duration) {
-    let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() else { return };
-    let Ok(limit) = Shutdown::new() else { return };
+    let stderr = io::stderr();
+    let (Ok(own), Ok(limit)) = (stderr.as_fd().try_clone_to_owned(), Shutdown::new()) else {
+        return say_without_descriptors(text, patience);
+    };
     limit.begin(patience);
     // Whom would one tell?
-    let _ = Output::new(stderr, Arc::default()).write_all(text.as_bytes(), &limit);
+    let _ = Output::new(own, Arc::default()).write_all(text.as_bytes(), &limit);
+}
+
+/// There are no descriptors left, which is what the message may be about. What
+/// fits into a pipe that has room surely does not block.
+fn say_without_descriptors(text: &str, patience: Duration) {
+    let stderr = io::stderr();
+    let patience = PollTimeout::try_from(patience).unwrap_or(PollTimeout::ZERO);
+    let mut room = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    if poll(&mut room, patience).is_ok_and(|ready| ready > 0) {
+        let text = text.as_bytes();
+        let _ = nix::unistd::write(&stderr, &text[..text.len().min(PIPE_BUF)]);
+    }
 }

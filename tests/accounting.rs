@@ -7,63 +7,17 @@ mod common;
 use std::net::Ipv4Addr;
 use std::process::ChildStdout;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use common::frames::{other, syn6, udp4};
 use common::live::{flood, flood_sources};
 use common::net::Net;
-use common::process::{Ended, Logged, PATIENCE, PROMPT, Xdplog, assert_balanced, count};
+use common::process::{Logged, PATIENCE, PROMPT, Xdplog, assert_balanced, count};
+use common::run::Run;
 use nix::sys::signal::Signal;
-use serde_json::Value;
 
 fn frame() -> Vec<u8> {
     udp4(Ipv4Addr::new(10, 1, 2, 3), 18)
-}
-
-/// A run whose stdout is read as it comes.
-struct Run<'a> {
-    net: &'a Net,
-    xdplog: Xdplog,
-    log: JoinHandle<Logged>,
-}
-
-impl Run<'_> {
-    fn start<'a>(net: &'a Net, args: &[&str]) -> Run<'a> {
-        Run::start_reading(net, args, Logged::read)
-    }
-
-    fn start_reading<'a>(
-        net: &'a Net,
-        args: &[&str],
-        read: impl FnOnce(ChildStdout) -> Logged + Send + 'static,
-    ) -> Run<'a> {
-        let args = [&["here0", "--stats-format", "json"], args].concat();
-        let mut xdplog = Xdplog::start(net, &args);
-        let stdout = xdplog.stdout();
-        Run { net, xdplog, log: std::thread::spawn(move || read(stdout)) }
-    }
-
-    /// Stop, and check that the sums agree: with each other, with the lines, and
-    /// with the interface.
-    fn stop(self) -> (Value, Logged) {
-        let net = self.net;
-        let (ended, log) = self.end(true);
-        let summary = ended.summary();
-        assert_eq!(count(&summary, "seen"), net.received(0), "as many as the interface received");
-        (summary, log)
-    }
-
-    fn end(self, interrupt: bool) -> (Ended, Logged) {
-        let ended = if interrupt { self.xdplog.stop() } else { self.xdplog.end() };
-        let log = self.log.join().unwrap();
-        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
-        let summary = ended.summary();
-        assert_balanced(&summary);
-        assert_eq!(count(&summary, "logged"), log.lines, "{summary}");
-        assert_eq!(count(&summary, "summarised"), log.summarised, "{summary}");
-        (ended, log)
-    }
 }
 
 #[test]

@@ -167,6 +167,14 @@ pub fn load_failed(err: &io::Error, release: &str, said: &Said) -> Error {
     }
 }
 
+/// The limit on open files is too low.
+pub fn too_few_descriptors(limit: u64, needed: u64) -> Error {
+    anyhow!(
+        "the limit on open files is {limit}, and a run takes up to {needed}. \
+         Next: raise it with `ulimit -n {needed}`"
+    )
+}
+
 /// The kernel has no helper to copy from a frame.
 pub fn no_capture() -> Error {
     anyhow!(
@@ -373,6 +381,7 @@ mod tests {
             (tables_too_large(9 << 30, 16 << 30), &["--overflow-sources"]),
             (load_failed(&os(libc::ENOMEM), "6.1.0", &Said::new()), &["--overflow-sources"]),
             (load_failed(&os(libc::EMFILE), "6.1.0", &Said::new()), &["ulimit -n"]),
+            (too_few_descriptors(16, 60), &["is 16", "ulimit -n 60"]),
             (no_capture(), &["5.18", "--format"]),
             (deserted(), &["no interface is left"]),
             (output_failed(None, &os(libc::ENOSPC), 7), &["stdout", "7 packets", "make room"]),

@@ -21,6 +21,7 @@ use libbpf_rs::{
     XdpFlags, libbpf_sys,
 };
 use nix::libc;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 pub use self::iface::Interface;
 pub use self::overflow::Overflow;
@@ -371,6 +372,24 @@ pub fn os_error(err: &libbpf_rs::Error) -> io::Error {
         _ => return io::Error::other(format!("{err:#}")),
     };
     io::Error::from_raw_os_error(code)
+}
+
+/// Descriptors that a run takes beside one for each CPU's ring: maps, programs,
+/// signals, what is written to.
+const DESCRIPTORS: u64 = 48;
+
+/// Make room for all descriptors that will be needed, so that none is found
+/// missing in the middle: raise the limit as far as this process may.
+pub fn reserve_descriptors(cpus: u64) -> Result<()> {
+    let open = fs::read_dir("/proc/self/fd").map_or(0, |open| open.count() as u64);
+    let needed = open + DESCRIPTORS + cpus;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("no limits are told")?;
+    if soft < needed && setrlimit(Resource::RLIMIT_NOFILE, needed.min(hard), hard).is_err()
+        || hard < needed
+    {
+        return Err(advice::too_few_descriptors(hard, needed));
+    }
+    Ok(())
 }
 
 fn check_privilege() -> Result<()> {

@@ -13,6 +13,7 @@ pub mod net;
 pub mod process;
 pub mod program;
 pub mod reference;
+pub mod run;
 pub mod table;
 
 /// Needing root and not having it is a failure, never a skip.

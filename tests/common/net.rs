@@ -190,14 +190,7 @@ impl Net {
 
     /// Frames that the interface `hereN` says it received: the witness.
     pub fn received(&self, n: u32) -> u64 {
-        self.here(|| {
-            let text = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
-            let line = text
-                .lines()
-                .find_map(|line| line.trim().strip_prefix(&format!("here{n}:")).map(str::to_string))
-                .unwrap_or_else(|| panic!("here{n} in {text}"));
-            line.split_whitespace().nth(1).unwrap().parse().unwrap()
-        })
+        self.here(|| received(&format!("here{n}")))
     }
 
     /// Whether an XDP program is on `hereN`.
@@ -213,6 +206,16 @@ impl Drop for Net {
             ip(&format!("netns del {ns}"));
         }
     }
+}
+
+/// Frames that an interface of this thread's namespace says it received.
+pub fn received(name: &str) -> u64 {
+    let text = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix(&format!("{name}:")).map(str::to_string))
+        .unwrap_or_else(|| panic!("{name} in {text}"));
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// Run `f` on a thread of its own in the network namespace `ns`.

@@ -1,0 +1,267 @@
+//! What happens to interfaces, limits and neighbours while xdplog runs: it goes
+//! on or ends in order, the sums agree, and nothing is left behind. What would
+//! change the machine itself is in machine.rs.
+
+mod common;
+
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use common::frames::udp4;
+use common::live::{Sender, flood};
+use common::net::{Net, in_ns, ip, ip_batch, received};
+use common::process::{BIN, PATIENCE, Xdplog, assert_balanced, count};
+use common::run::Run;
+use libbpf_rs::{Xdp, XdpFlags, libbpf_sys};
+use nix::net::if_::if_nametoindex;
+use nix::sys::signal::Signal;
+
+fn frame() -> Vec<u8> {
+    udp4(Ipv4Addr::new(10, 1, 2, 3), 18)
+}
+
+/// Run `f` while packets come in.
+fn under_traffic<R>(net: &Net, f: impl FnOnce() -> R) -> R {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            net.there(|| {
+                let sender = Sender::new(0, 0);
+                while !stop.load(Ordering::Relaxed) {
+                    sender.send(&frame(), 500);
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                }
+            });
+        });
+        // Also when `f` panics: the scope waits for the sender.
+        struct Stop<'a>(&'a AtomicBool);
+        impl Drop for Stop<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let _stop = Stop(&stop);
+        f()
+    })
+}
+
+#[test]
+fn an_interface_goes_down_and_up_and_changes_its_mtu() {
+    let net = Net::new();
+    let run = Run::start(&net, &[]);
+    under_traffic(&net, || {
+        for command in ["down", "up", "mtu 9000", "mtu 1400", "down", "up", "mtu 1500"] {
+            assert!(ip(&format!("-n {} link set dev here0 {command}", net.here)), "{command}");
+        }
+    });
+    let before = net.received(0);
+    flood(&net, 0, &frame(), 5000);
+    assert!(net.received(0) > before, "it is up");
+    run.stop();
+}
+
+#[test]
+fn an_interface_that_is_renamed() {
+    let net = Net::new();
+    let run = Run::start(&net, &[]);
+    flood(&net, 0, &frame(), 5000);
+    ip_batch(&net.here, "link set dev here0 down\nlink set dev here0 name other0\n");
+    ip_batch(&net.here, "link set dev other0 up\n");
+    let before = net.here(|| received("other0"));
+    while net.here(|| received("other0")) == before {
+        flood(&net, 0, &frame(), 5000);
+    }
+    ip_batch(&net.here, "link set dev other0 down\nlink set dev other0 name here0\n");
+    // The summary has the name that was asked for.
+    let (summary, _) = run.stop();
+    assert!(count(&summary["interfaces"]["here0"], "seen") > 5000, "{summary}");
+}
+
+#[test]
+fn interfaces_that_are_moved_to_another_namespace() {
+    let net = Net::new();
+    net.add_pair(1);
+    let args = ["here0", "here1", "--stats-format", "json"];
+    let (_reader, writer) = common::process::unread_pipe();
+    let xdplog = Xdplog::start_to(&net, &args, writer);
+    flood(&net, 0, &frame(), 1000);
+    flood(&net, 1, &frame(), 1000);
+    // It takes an index there that is another's here, and one that is free.
+    assert!(ip(&format!("-n {} link set dev here1 netns {}", net.here, net.there)));
+    assert!(ip(&format!("-n {} link set dev here1 up", net.there)));
+    let before = in_ns(&net.there, || received("here1"));
+    let since = Instant::now();
+    while in_ns(&net.there, || received("here1")) == before {
+        assert!(since.elapsed() < PATIENCE);
+        flood(&net, 1, &frame(), 1000);
+    }
+    let ended = xdplog.stop();
+    let summary = ended.summary();
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    assert_balanced(&summary);
+    let all = net.received(0) + in_ns(&net.there, || received("here1"));
+    assert_eq!(count(&summary, "seen"), all, "{summary}");
+}
+
+#[test]
+fn another_program_that_tries_to_attach() {
+    let net = Net::new();
+    let run = Run::start(&net, &[]);
+    let theirs = common::program::load("tests/bpf/traffic.bpf.c", |_| ());
+    let theirs = theirs.progs().next().unwrap();
+    let fd = theirs.as_fd().try_clone_to_owned().unwrap();
+    under_traffic(&net, || {
+        net.here(|| {
+            let index = if_nametoindex("here0").unwrap() as i32;
+            for flags in [XdpFlags::NONE, XdpFlags::DRV_MODE, XdpFlags::SKB_MODE] {
+                let bits = flags.bits();
+                assert!(Xdp::new(fd.as_fd()).attach(index, flags).is_err());
+                // Where there is none of that mode there is nothing to refuse.
+                let _ = Xdp::new(fd.as_fd()).detach(index, XdpFlags::from_bits_truncate(bits));
+            }
+        });
+        assert!(net.has_xdp(0));
+    });
+    run.stop();
+}
+
+#[test]
+fn two_at_once_on_different_interfaces() {
+    let net = Net::new();
+    net.add_pair(1);
+    let args = |iface| [iface, "--stats-format", "json", "-q"];
+    let (mut first, mut second) =
+        (Xdplog::start(&net, &args("here0")), Xdplog::start(&net, &args("here1")));
+    // Read, so that nothing is lost at the end.
+    let logs = [first.stdout(), second.stdout()]
+        .map(|log| std::thread::spawn(move || common::process::Logged::read(log)));
+    std::thread::scope(|scope| {
+        scope.spawn(|| flood(&net, 0, &frame(), 100_000));
+        scope.spawn(|| flood(&net, 1, &frame(), 50_000));
+    });
+    let summaries = [first.stop(), second.stop()].map(|ended| ended.summary());
+    for (n, (summary, log)) in summaries.iter().zip(logs).enumerate() {
+        let log = log.join().unwrap();
+        assert_balanced(summary);
+        assert_eq!(count(summary, "seen"), net.received(n as u32));
+        assert_eq!((count(summary, "logged"), count(summary, "lost")), (log.lines, 0));
+    }
+}
+
+/// Run under a shell's limit; whether it ran, or was refused as it should be.
+fn runs_under(net: &Net, limit: &str) -> bool {
+    let script = format!("{limit}; exec {BIN} here0 --duration 10ms --buffer-size 64KiB");
+    let output = Command::new("ip")
+        .args(["netns", "exec", &net.here, "bash", "-c", &script])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(!net.has_xdp(0), "{limit}");
+    if output.status.success() {
+        return true;
+    }
+    assert_eq!(output.status.code(), Some(1), "{limit}: {stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{limit}: {stderr}");
+    assert!(stderr.starts_with("xdplog: ") && stderr.contains("Next: "), "{limit}: {stderr}");
+    false
+}
+
+#[test]
+fn a_limit_on_files_at_every_step_of_starting() {
+    let net = Net::new();
+    // From the first descriptor that it cannot have to the last: maps, programs,
+    // and the rings of the first, second ... CPU among them.
+    let mut limit = 4;
+    while !runs_under(&net, &format!("ulimit -n {limit}")) {
+        limit += 1;
+        assert!(limit < 1000, "at some limit it runs");
+    }
+    assert!(limit > 20, "{limit}");
+    // A soft limit is only a default, which it may raise.
+    assert!(runs_under(&net, "ulimit -Sn 20"));
+}
+
+#[test]
+fn limits_on_memory() {
+    let net = Net::new();
+    // Of address space, in KiB: what is too little is refused, by the kernel's
+    // loader if not by xdplog, and some is enough.
+    let ran: Vec<bool> = [400_000, 200_000, 100_000, 50_000, 30_000]
+        .iter()
+        .map(|limit| runs_under(&net, &format!("ulimit -v {limit}")))
+        .collect();
+    assert!(ran[0], "{ran:?}");
+}
+
+/// Whether a program or map of this id is there.
+fn exists(kind: Kind, id: u32) -> bool {
+    // SAFETY: system calls on numbers; a new descriptor is closed at once.
+    unsafe {
+        let fd = match kind {
+            Kind::Program => libbpf_sys::bpf_prog_get_fd_by_id(id),
+            Kind::Map => libbpf_sys::bpf_map_get_fd_by_id(id),
+        };
+        fd >= 0 && {
+            drop(OwnedFd::from_raw_fd(fd));
+            true
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Program,
+    Map,
+}
+
+/// The program on `here0` with its maps.
+fn loaded(net: &Net) -> Vec<(Kind, u32)> {
+    let text = net.here(|| common::net::run("ip", &["-o", "link", "show", "here0"]));
+    let id = text.split("prog/xdp id ").nth(1).and_then(|rest| rest.split(' ').next());
+    let id: u32 = id.unwrap_or_else(|| panic!("a program in {text}")).parse().unwrap();
+    let text = common::net::run("bpftool", &["-j", "prog", "show", "id", &id.to_string()]);
+    let program: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let maps = program["map_ids"].as_array().unwrap();
+    let maps = maps.iter().map(|id| (Kind::Map, id.as_u64().unwrap() as u32));
+    maps.chain([(Kind::Program, id)]).collect()
+}
+
+#[test]
+fn started_and_stopped_two_hundred_times_under_traffic() {
+    let net = Net::new();
+    let namespaces = || std::fs::read_dir("/run/netns").unwrap().count();
+    let (mut all, before) = (Vec::new(), namespaces());
+    under_traffic(&net, || {
+        for round in 0..200 {
+            let null = std::fs::File::options().write(true).open("/dev/null").unwrap();
+            let xdplog = Xdplog::start_to(&net, &["here0", "-q"], null.into());
+            if round % 20 == 0 {
+                all.extend(loaded(&net));
+            }
+            // Every other one has no chance to clean up.
+            if round % 2 == 0 {
+                xdplog.signal(Signal::SIGKILL);
+                xdplog.end();
+            } else {
+                assert_eq!(xdplog.stop().code(), Some(0), "round {round}");
+            }
+            assert!(!net.has_xdp(0), "round {round}");
+        }
+    });
+    assert!(all.len() >= 50, "{}", all.len());
+    // The kernel frees what nobody holds a little later.
+    let since = Instant::now();
+    while let Some(left) = all.iter().find(|&&(kind, id)| exists(kind, id)) {
+        assert!(since.elapsed() < PATIENCE, "{left:?} is left");
+        std::thread::yield_now();
+    }
+    // Other tests make theirs, and remove them, meanwhile.
+    let since = Instant::now();
+    while namespaces() > before {
+        assert!(since.elapsed() < PATIENCE, "namespaces are left");
+        std::thread::yield_now();
+    }
+}
