@@ -7,6 +7,8 @@ mod json;
 mod line;
 mod pcapng;
 mod proto;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use self::classic::Classic;

@@ -21,8 +21,9 @@ pub struct Text {
     color: bool,
 }
 
-/// Interface names are 15 bytes at most (`IFNAMSIZ` of `linux/if.h`).
-const MAX_NAME: usize = 15 + 2;
+/// Interface names are 15 bytes at most (`IFNAMSIZ` of `linux/if.h`), but the
+/// spaces that bring one to the others' width are of characters, not of bytes.
+const MAX_NAME: usize = 15 + 14 + 2;
 const TIME: usize = "19:07:15.123456".len();
 const VERDICT_WIDTH: usize = "REDIRECT".len();
 /// Escape sequences of ECMA-48, SGR: a color, and back.
@@ -34,8 +35,10 @@ const TCP_FLAGS: &[u8; 8] = b"FSRP.UEW";
 impl Text {
     /// Interfaces have these names, by slot; times are those of `zone`.
     pub fn new(names: &[String], wall: Wall, zone: TimeZone, color: bool) -> Text {
-        let width = names.iter().map(String::len).max().unwrap_or(0);
-        let padded = |name: &str| format!(" {name:width$} ").into_bytes().into();
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        // A terminal is not to be controlled by a name.
+        let plain = |name: &str| name.replace(char::is_control, "?");
+        let padded = |name: &str| format!(" {:width$} ", plain(name)).into_bytes().into();
         // What moved is a case so rare that it may stand out of the column.
         let names = names.iter().map(String::as_str).chain([MOVED]).map(padded).collect();
         Text { wall, seconds: Seconds::time_of_day(zone), names, color }
@@ -129,7 +132,7 @@ impl Format for Text {
             }
         }
         if let Some(flags) = record.tcp_flags() {
-            line.put(b" [");
+            line.put(if flags == 0 { b" [none" } else { b" [" });
             for (bit, letter) in TCP_FLAGS.iter().enumerate() {
                 if flags >> bit & 1 == 1 {
                     line.put(&[*letter]);
