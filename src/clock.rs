@@ -38,6 +38,12 @@ impl Wall {
         self.follow(offset());
     }
 
+    /// A wall clock that is so many ns ahead.
+    #[cfg(test)]
+    pub fn for_test(offset: i64) -> Wall {
+        Wall { offset }
+    }
+
     fn follow(&mut self, offset: i64) {
         if (offset - self.offset).abs() > NOISE {
             self.offset = offset;

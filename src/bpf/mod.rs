@@ -31,6 +31,7 @@ pub const FAMILY_IPV4: u32 = 1;
 pub const FAMILY_IPV6: u32 = 2;
 
 const VLAN_PRESENT: u16 = 0x1000;
+const VLAN_ID: u16 = 0x0fff;
 const REC_IPV6: u8 = 0x01;
 const REC_FRAGMENT: u8 = 0x02;
 const REC_L4: u8 = 0x04;
@@ -285,9 +286,9 @@ impl Record {
         self.vlan[0] & VLAN_PRESENT != 0
     }
 
-    /// VLAN ids, outermost first.
+    /// VLAN ids, outermost first; of 12 bits, whatever the record claims.
     pub fn vlans(&self) -> impl Iterator<Item = u16> + '_ {
-        self.vlan.iter().take_while(|&&v| v & VLAN_PRESENT != 0).map(|v| v & !VLAN_PRESENT)
+        self.vlan.iter().take_while(|&&v| v & VLAN_PRESENT != 0).map(|v| v & VLAN_ID)
     }
 
     /// Whether the packet is a fragment, first or later.

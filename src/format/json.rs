@@ -4,7 +4,7 @@
 
 use super::line::{BUFFER, Chunk, Line, MAX_IPV6, ROOM, Seconds};
 use super::proto::{MAX_KEYWORD, chunks};
-use super::{Format, MOVED, Prefixes, verdict_text};
+use super::{Family, Format, MOVED, Prefixes, verdict_text};
 use crate::bpf::{Record, Summary};
 use crate::clock::Wall;
 
@@ -32,7 +32,8 @@ const BEFORE_TIME: &str = "{\"time\":\"";
 static PROTOS: [Chunk<32>; 256] = chunks(b"\",\"proto\":\"", b"", b"\"");
 
 /// TCP's flags, by their bits.
-static TCP_FLAGS: [Chunk<32>; 256] = super::tcp_flags(b",\"tcp_flags\":\"", b"FSRPAUEC", b"\"");
+static TCP_FLAGS: [Chunk<32>; 256] =
+    super::tcp_flags(b",\"tcp_flags\":\"", b"FSRPAUEC", b"", b"\"");
 
 impl Json {
     /// Interfaces have these names, by slot.
@@ -99,7 +100,7 @@ impl Format for Json {
         let (second, ns) = self.seconds.of(self.wall.ns(record.ts_ns()));
         line.chunk(second);
         line.nanoseconds(ns);
-        self.prefixes.put(record.slot(), record.verdict(), is_ipv6, &mut line);
+        self.prefixes.put(record.slot(), record.verdict(), Family::of(is_ipv6), &mut line);
         line.address(record.source_bytes(), is_ipv6);
         line.put(b"\",\"dst\":\"");
         line.address(record.destination_bytes(), is_ipv6);

@@ -7,6 +7,8 @@ mod json;
 mod line;
 mod pcapng;
 mod proto;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use self::classic::Classic;
@@ -54,26 +56,43 @@ fn verdict_text(verdict: u8) -> String {
 /// got another index.
 pub const MOVED: &str = "(moved)";
 
+/// Which addresses a line is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    V4,
+    V6,
+    /// Those of many sources.
+    Any,
+}
+
+impl Family {
+    #[inline]
+    fn of(is_ipv6: bool) -> Family {
+        if is_ipv6 { Family::V6 } else { Family::V4 }
+    }
+}
+
 /// What a line says of interface, verdict and family, prepared.
 #[derive(Clone, Debug)]
 struct Prefixes<const N: usize> {
     /// By slot; the last stands for all others.
     names: Vec<Chunk<N>>,
     /// By verdict and family.
-    verdicts: Vec<[Chunk<32>; 2]>,
+    verdicts: Vec<[Chunk<32>; 3]>,
 }
 
 impl<const N: usize> Prefixes<N> {
     /// `name` writes each of `names` and [`MOVED`]; `verdict` each verdict, by
-    /// its text, together with whether the addresses are IPv6.
+    /// its text, together with the family.
     fn new(
         names: &[String],
         name: impl Fn(&str) -> String,
-        verdict: impl Fn(&str, bool) -> String,
+        verdict: impl Fn(&str, Family) -> String,
     ) -> Prefixes<N> {
         let of = |value: u8| {
             let text = verdict_text(value);
-            [false, true].map(|is_ipv6| Chunk::of(&[verdict(&text, is_ipv6).as_bytes()]))
+            [Family::V4, Family::V6, Family::Any]
+                .map(|family| Chunk::of(&[verdict(&text, family).as_bytes()]))
         };
         let names = names.iter().map(String::as_str).chain([MOVED]);
         Prefixes {
@@ -83,21 +102,22 @@ impl<const N: usize> Prefixes<N> {
     }
 
     #[inline]
-    fn put(&self, slot: usize, verdict: u8, is_ipv6: bool, line: &mut Line<'_>) {
+    fn put(&self, slot: usize, verdict: u8, family: Family, line: &mut Line<'_>) {
         if let Some(name) = self.names.get(slot).or(self.names.last()) {
             line.chunk(name);
         }
         if let Some(verdict) = self.verdicts.get(usize::from(verdict)) {
-            line.chunk(&verdict[usize::from(is_ipv6)]);
+            line.chunk(&verdict[family as usize]);
         }
     }
 }
 
-/// For each byte of TCP flags the letters of those set, between two texts;
-/// `letters` are those of FIN 0x01 and so on.
+/// For each byte of TCP flags the letters of those set, or `none`, between two
+/// texts; `letters` are those of FIN 0x01 and so on.
 const fn tcp_flags<const N: usize>(
     before: &[u8],
     letters: &[u8; 8],
+    none: &[u8],
     after: &[u8],
 ) -> [Chunk<N>; 256] {
     let mut all = [Chunk::of(&[]); 256];
@@ -111,7 +131,8 @@ const fn tcp_flags<const N: usize>(
             }
             bit += 1;
         }
-        all[flags] = Chunk::of(&[before, text.split_at(len).0, after]);
+        let set = if flags == 0 { none } else { text.split_at(len).0 };
+        all[flags] = Chunk::of(&[before, set, after]);
         flags += 1;
     }
     all

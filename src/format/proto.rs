@@ -8,7 +8,7 @@ use super::line::Chunk;
 /// by number; but icmpv6, which all the world says for ipv6-icmp. Empty where
 /// there is none.
 #[rustfmt::skip]
-const KEYWORDS: [&str; 146] = [
+const KEYWORDS: [&str; 147] = [
     "hopopt", "icmp", "igmp", "ggp", "ipv4", "st", "tcp", "cbt", "egp", "igp", "bbn-rcc-mon",
     "nvp-ii", "pup", "argus", "emcon", "xnet", "chaos", "udp", "mux", "dcn-meas", "hmp", "prm",
     "xns-idp", "trunk-1", "trunk-2", "leaf-1", "leaf-2", "rdp", "irtp", "iso-tp4", "netblt",
@@ -22,8 +22,8 @@ const KEYWORDS: [&str; 146] = [
     "gmtp", "ifmp", "pnni", "pim", "aris", "scps", "qnx", "a/n", "ipcomp", "snp", "compaq-peer",
     "ipx-in-ip", "vrrp", "pgm", "", "l2tp", "ddx", "iatp", "stp", "srp", "uti", "smp", "sm",
     "ptp", "isis over ipv4", "fire", "crtp", "crudp", "sscopmce", "iplt", "sps", "pipe", "sctp",
-    "fc", "rsvp-e2e-ignore", "mobility header", "udplite", "mpls-in-ip", "manet", "shim6",
-    "wesp", "rohc", "ethernet", "aggfrag", "nsh", "homa",
+    "fc", "rsvp-e2e-ignore", "mobility header", "udplite", "mpls-in-ip", "manet", "hip",
+    "shim6", "wesp", "rohc", "ethernet", "aggfrag", "nsh", "homa",
 ];
 
 /// The longest of them.
@@ -91,11 +91,16 @@ mod tests {
             (112, "vrrp"),
             (132, "sctp"),
             (136, "udplite"),
-            (145, "homa"),
+            (138, "manet"),
+            (139, "hip"),
+            (140, "shim6"),
+            (141, "wesp"),
+            (145, "nsh"),
+            (146, "homa"),
         ] {
             assert_eq!(keyword(number), Some(name));
         }
-        for number in [61, 63, 68, 99, 114, 146, 253, 255] {
+        for number in [61, 63, 68, 99, 114, 147, 253, 255] {
             assert_eq!(keyword(number), None, "{number}");
         }
         let chunks = chunks::<32>(b"<", b"proto ", b">");

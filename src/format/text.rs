@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::line::{BUFFER, Chunk, Line, MAX_IPV6, ROOM, Seconds};
 use super::proto::{MAX_KEYWORD, chunks};
-use super::{Format, Prefixes};
+use super::{Family, Format, Prefixes};
 use crate::bpf::{Record, Summary};
 use crate::clock::Wall;
 
@@ -19,8 +19,9 @@ pub struct Text {
     prefixes: Prefixes<32>,
 }
 
-/// Interface names are 15 bytes at most (`IFNAMSIZ` of `linux/if.h`).
-const MAX_NAME: usize = 15 + 2;
+/// Interface names are 15 bytes at most (`IFNAMSIZ` of `linux/if.h`), but the
+/// spaces that bring one to the others' width are of characters, not of bytes.
+const MAX_NAME: usize = 15 + 14 + 2;
 const TIME: usize = "19:07:15.123456".len();
 const VERDICT_WIDTH: usize = "REDIRECT".len();
 /// Escape sequences of ECMA-48, SGR: a color, and back.
@@ -30,20 +31,26 @@ const MAX_COLOR: usize = "\x1b[1;31m\x1b[0m".len();
 static PROTOS: [Chunk<32>; 256] = chunks(b": ", b"proto ", b"");
 
 /// TCP's flags in tcpdump's letters, by their bits.
-static TCP_FLAGS: [Chunk<16>; 256] = super::tcp_flags(b" [", b"FSRP.UEW", b"]");
+static TCP_FLAGS: [Chunk<16>; 256] = super::tcp_flags(b" [", b"FSRP.UEW", b"none", b"]");
 
 impl Text {
     /// Interfaces have these names, by slot; times are those of `zone`.
     pub fn new(names: &[String], wall: Wall, zone: TimeZone, color: bool) -> Text {
         // What moved is a case so rare that it may stand out of the column.
-        let width = names.iter().map(String::len).max().unwrap_or(0);
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        // A terminal is not to be controlled by a name.
+        let plain = |name: &str| name.replace(char::is_control, "?");
         let prefixes = Prefixes::new(
             names,
-            |name| format!(" {name:width$} "),
-            |verdict, is_ipv6| {
+            |name| format!(" {:width$} ", plain(name)),
+            |verdict, family| {
                 let (on, off) = if color { (color_of(verdict), "\x1b[0m") } else { ("", "") };
-                let family = if is_ipv6 { "IP6" } else { "IP " };
-                format!("{on}{verdict:VERDICT_WIDTH$}{off} {family} ")
+                let family = match family {
+                    Family::V4 => "IP  ",
+                    Family::V6 => "IP6 ",
+                    Family::Any => "",
+                };
+                format!("{on}{verdict:VERDICT_WIDTH$}{off} {family}")
             },
         );
         Text { wall, seconds: Seconds::time_of_day(zone), prefixes }
@@ -56,13 +63,13 @@ impl Text {
         monotonic_ns: u64,
         slot: usize,
         verdict: u8,
-        is_ipv6: bool,
+        family: Family,
         line: &mut Line<'_>,
     ) {
         let (second, ns) = self.seconds.of(self.wall.ns(monotonic_ns));
         line.chunk(second);
         line.microseconds(ns);
-        self.prefixes.put(slot, verdict, is_ipv6, line);
+        self.prefixes.put(slot, verdict, family, line);
     }
 }
 
@@ -107,7 +114,8 @@ impl Format for Text {
     fn record(&mut self, record: &Record, _: &[u8], out: &mut [u8]) -> usize {
         let mut line = Line::new(out);
         let is_ipv6 = record.is_ipv6();
-        self.begin(record.ts_ns(), record.slot(), record.verdict(), is_ipv6, &mut line);
+        let family = Family::of(is_ipv6);
+        self.begin(record.ts_ns(), record.slot(), record.verdict(), family, &mut line);
         let ports = record.ports();
         line.address(record.source_bytes(), is_ipv6);
         port(&mut line, ports.map(|ports| ports.0));
@@ -148,8 +156,8 @@ impl Format for Text {
     fn summary(&mut self, summary: &Summary, out: &mut [u8]) -> usize {
         let mut line = Line::new(out);
         let source = summary.source_bytes();
-        let is_ipv6 = source.is_some_and(|(_, is_ipv6)| is_ipv6);
-        self.begin(summary.until_ns, summary.slot, summary.verdict, is_ipv6, &mut line);
+        let family = source.map_or(Family::Any, |(_, is_ipv6)| Family::of(is_ipv6));
+        self.begin(summary.until_ns, summary.slot, summary.verdict, family, &mut line);
         match source {
             Some((bytes, is_ipv6)) => line.address(&bytes, is_ipv6),
             None => line.put(b"other sources"),

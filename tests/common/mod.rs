@@ -8,8 +8,10 @@
 #![allow(dead_code)] // Each test file uses its own part of this.
 
 pub mod frames;
+pub mod json;
 pub mod live;
 pub mod net;
+pub mod pcapng;
 pub mod process;
 pub mod program;
 pub mod reference;
