@@ -77,9 +77,15 @@ static __always_inline struct record *batch_slot(void *ctx, struct batch *batch,
 		batch_emit(ctx, batch, now);
 	n = batch->n;
 	/* A full batch parses into the spare entry, so that the packet's fate
-	 * is known; this is also the bound that the verifier asks for.
+	 * is known.
 	 */
-	if (n >= knobs.batch_max || n > BATCH_MAX)
+	if (n >= knobs.batch_max)
+		n = BATCH_MAX;
+	/* The bound that the verifier asks for, of this very value: clang 19
+	 * would check it before it copies it, of which Linux 6.1 learns nothing.
+	 */
+	asm volatile("" : "+r"(n));
+	if (n > BATCH_MAX)
 		n = BATCH_MAX;
 	return &batch->rec[n];
 }
