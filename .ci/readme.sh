@@ -8,7 +8,7 @@ unknown=$(awk '/^```sh$/ { on = 1; next } /^```/ { on = 0 } on && NF' README.md 
 	while IFS= read -r command; do
 		case $command in
 		# .ci/run
-		"make run" | "make run IFACE="* | "make test" | "make demo" | "make lint" | \
+		"make run" | "make run IFACE="* | "make test" | "make test-kernels" | "make demo" | "make lint" | \
 			"make bench" | "make bench-short" | \
 			"make build" | "make install" | "make uninstall" | "make vmlinux") ;;
 		# tests/readme.rs runs every xdplog line of the README.
