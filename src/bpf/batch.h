@@ -82,7 +82,7 @@ static __always_inline struct record *batch_slot(void *ctx, struct batch *batch,
 	if (n >= knobs.batch_max)
 		n = BATCH_MAX;
 	/* The bound that the verifier asks for, of this very value: clang 19
-	 * would check it before it copies it, of which Linux 6.1 learns nothing.
+	 * would check one copy and use another, and Linux 6.1 sees no relation.
 	 */
 	asm volatile("" : "+r"(n));
 	if (n > BATCH_MAX)
