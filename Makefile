@@ -10,10 +10,10 @@ VMLINUX := vmlinux/$(ARCH)/vmlinux.h
 BIN     := target/release/xdplog
 SHARE   := target/share
 
-.PHONY: help deps build run demo test bench bench-short lint vmlinux man install uninstall clean
+.PHONY: help deps build run demo test test-kernels bench bench-short lint vmlinux man install uninstall clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## Install what is missing, with the system's package manager
 	@sh .ci/deps.sh
@@ -31,6 +31,10 @@ demo: build ## See it work for 5 seconds, without touching a real interface
 test: ## Run all tests, in network namespaces of their own
 	@TEST=1 sh .ci/deps.sh
 	$(CARGO) test --locked --no-fail-fast
+
+test-kernels: ## Run them on other kernels too, emulated (some 6 minutes)
+	@KERNELS=1 sh .ci/deps.sh
+	@tests/kernels/run.sh
 
 bench: ## Measure against others that log packets (some 8 minutes)
 	@BENCH=1 sh .ci/deps.sh

@@ -17,8 +17,16 @@ sudo=
 more=
 [ -z "${TEST:-}${BENCH:-}" ] || more="tcpdump dumpcap capinfos tshark jq zstd"
 
+# With KERNELS=1 also what boots other kernels; they are Debian's own.
+kernels=
+[ -z "${KERNELS:-}" ] || kernels="qemu-system-x86_64 busybox cpio xz depmod clang-19"
+if [ -n "$kernels" ] && ! { has dpkg-deb && [ "$(uname -m)" = x86_64 ]; }; then
+	say "other kernels are tested on Debian, on x86-64, only"
+	exit 1
+fi
+
 lacking() {
-	for tool in $more clang clang-format make gcc pkg-config ip bpftool capsh; do
+	for tool in $more $kernels clang clang-format make gcc pkg-config ip bpftool capsh; do
 		has "$tool" || { say "no $tool"; return 0; }
 	done
 	pkg-config --exists libelf zlib || { say "no libelf or zlib headers"; return 0; }
@@ -35,7 +43,8 @@ if lacking; then
 		$sudo apt-get install -y -q --no-install-recommends ca-certificates curl \
 			clang clang-format gcc libc6-dev libelf-dev zlib1g-dev pkg-config \
 			make iproute2 libcap2-bin "$bpftool" \
-			${more:+tcpdump wireshark-common tshark jq zstd}
+			${more:+tcpdump wireshark-common tshark jq zstd} \
+			${kernels:+qemu-system-x86 busybox-static cpio xz-utils kmod clang-19}
 	elif has dnf; then
 		$sudo dnf install -y curl clang clang-tools-extra gcc elfutils-libelf-devel \
 			zlib-devel pkgconf-pkg-config make iproute libcap bpftool \

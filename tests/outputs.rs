@@ -327,7 +327,7 @@ fn a_reader_that_stops_reading() {
         flood(&net, 0, &frame(), 100_000);
         let ended = xdplog.stop();
         assert_eq!(ended.code(), Some(0), "{format}: {}", ended.stderr);
-        assert!(ended.took < PROMPT, "{format}: {:?}", ended.took);
+        assert!(ended.took < *PROMPT, "{format}: {:?}", ended.took);
         assert!(!net.has_xdp(0));
         let summary = ended.summary();
         assert_balanced(&summary);

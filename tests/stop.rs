@@ -34,7 +34,7 @@ fn sigint_and_sigterm_stop_with_a_summary() {
         xdplog.signal(signal);
         let ended = xdplog.end();
         assert_eq!(ended.code(), Some(0), "{signal}");
-        assert!(ended.took < PROMPT, "{signal}: {:?}", ended.took);
+        assert!(ended.took < *PROMPT, "{signal}: {:?}", ended.took);
         assert!(!net.has_xdp(0));
         assert_eq!(count(&ended.summary(), "logged"), 25);
         assert_eq!(ended.lines().len(), 25);
@@ -61,7 +61,7 @@ fn nobody_reads_stdout() {
     flood(&net, 0, &frame(), 500_000);
     let ended = xdplog.stop();
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
-    assert!(ended.took < PROMPT, "{:?}", ended.took);
+    assert!(ended.took < *PROMPT, "{:?}", ended.took);
     assert!(!net.has_xdp(0));
     let summary = ended.summary();
     assert_balanced(&summary);
@@ -168,7 +168,7 @@ fn nobody_reads_stdout_nor_stderr() {
             kill(Pid::from_raw(child.id() as i32), signal).unwrap();
         }
         while child.try_wait().unwrap().is_none() {
-            if since.elapsed() > PROMPT {
+            if since.elapsed() > *PROMPT {
                 child.kill().unwrap();
                 panic!("{args:?} does not stop");
             }
@@ -202,7 +202,7 @@ fn a_terminal_that_is_stopped() {
     flood(&net, 0, &frame(), 100_000);
     let ended = xdplog.stop();
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
-    assert!(ended.took < PROMPT, "{:?}", ended.took);
+    assert!(ended.took < *PROMPT, "{:?}", ended.took);
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn a_socket_as_stdout() {
     let xdplog = Xdplog::start_to(&net, &["here0", "--stats-format", "json"], theirs.into());
     flood(&net, 0, &frame(), 100_000);
     let ended = xdplog.stop();
-    assert!(ended.took < PROMPT, "{:?}", ended.took);
+    assert!(ended.took < *PROMPT, "{:?}", ended.took);
     let mut text = String::new();
     ours.read_to_string(&mut text).unwrap();
     assert_balanced(&ended.summary());

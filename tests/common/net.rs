@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use nix::libc;
 use nix::net::if_::if_nametoindex;
-use nix::sched::{CloneFlags, CpuSet, sched_setaffinity, setns};
+use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, setns};
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::ReceiveTimeout;
 use nix::sys::time::{TimeVal, TimeValLike};
@@ -242,6 +242,12 @@ pub fn pin_to(cpu: usize) {
     let mut cpus = CpuSet::new();
     cpus.set(cpu).unwrap();
     sched_setaffinity(Pid::from_raw(0), &cpus).expect("pin to a CPU");
+}
+
+/// The CPUs that this thread may run on.
+pub fn cpus() -> Vec<usize> {
+    let allowed = sched_getaffinity(Pid::from_raw(0)).expect("see the CPUs");
+    (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap()).collect()
 }
 
 /// Output of a command that has to succeed. Runs in the thread's namespace.

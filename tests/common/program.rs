@@ -1,8 +1,10 @@
 //! BPF programs of the tests' and benchmarks' own, compiled when they are
-//! needed: the build of xdplog itself knows nothing of them.
+//! needed: the build of xdplog itself knows nothing of them. Compiled beforehand
+//! where there is no compiler: XDPLOG_TEST_OBJECTS names a directory in which the
+//! objects are kept once they were made (tests/kernels).
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
@@ -20,6 +22,11 @@ pub fn load(source: &'static str, set_up: impl FnOnce(&mut OpenObject)) -> Objec
 }
 
 fn compile(source: &str) -> Vec<u8> {
+    let kept = std::env::var_os("XDPLOG_TEST_OBJECTS")
+        .map(|dir| PathBuf::from(dir).join(source.replace('/', "_")).with_extension("o"));
+    if let Some(kept) = kept.as_ref().filter(|kept| kept.exists()) {
+        return std::fs::read(kept).unwrap();
+    }
     let dir = tempfile::tempdir().unwrap();
     let object = dir.path().join("program.o");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -42,5 +49,8 @@ fn compile(source: &str) -> Vec<u8> {
         .status()
         .expect("clang is installed (`make deps`)");
     assert!(status.success(), "compile {source}");
+    if let Some(kept) = kept {
+        std::fs::copy(&object, kept).unwrap();
+    }
     std::fs::read(&object).unwrap()
 }
