@@ -4,13 +4,14 @@
 CARGO   ?= $(shell command -v cargo || echo $(HOME)/.cargo/bin/cargo)
 IFACE   ?= eth0
 PREFIX  ?= /usr/local
+export SECONDS ?= 600
 SUDO    := $(shell test "$$(id -u)" = 0 || echo sudo)
 ARCH    := $(shell uname -m)
 VMLINUX := vmlinux/$(ARCH)/vmlinux.h
 BIN     := target/release/xdplog
 SHARE   := target/share
 
-.PHONY: help deps build run demo test test-kernels bench bench-short lint vmlinux man install uninstall clean
+.PHONY: help deps build run demo test test-kernels bench bench-short soak lint vmlinux man install uninstall clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +44,9 @@ bench: ## Measure against others that log packets (some 8 minutes)
 
 bench-short: ## The same in half a minute, one round of each
 	@$(MAKE) bench SHORT=1
+
+soak: deps ## Run under traffic for 10 minutes (SECONDS=), watching memory and sums
+	$(CARGO) bench --locked --bench soak
 
 lint: deps ## Check the style of Rust and C
 	$(CARGO) fmt --check

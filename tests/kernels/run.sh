@@ -87,6 +87,7 @@ add_suite() {
 		[ "${test%%::*}" != "$name" ] || args+=(--skip "${test#*::}")
 	done < <(left_out)
 	[ "$name" != verifier ] || args+=(--show-output)
+	[ "$name" != machine ] || args+=(--include-ignored)
 	add_program "$path" "suites/$compiler/$name"
 	echo "$compiler $name ${args[*]}" >>"$root/list"
 	echo "suite $compiler $name 0 $("$path" --list "${args[@]}" | grep -c ': test$')" >>"$work/expected"

@@ -1,0 +1,104 @@
+//! What changes the machine itself, its clock and its CPUs: for virtual machines
+//! only, where `make test-kernels` runs these. Elsewhere they are ignored.
+
+mod common;
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use common::frames::udp4;
+use common::live::{Sender, flood};
+use common::net::{Net, cpus, pin_to};
+use common::process::{Logged, PATIENCE, Xdplog, assert_balanced, count};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_settime};
+
+fn step_the_clock(by: i64) {
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    let then = Duration::from_secs(now.as_secs().checked_add_signed(by).unwrap());
+    clock_settime(ClockId::CLOCK_REALTIME, TimeSpec::from(then)).expect("set the clock");
+}
+
+#[test]
+#[ignore = "sets the machine's clock"]
+fn times_follow_the_clock_when_it_is_stepped() {
+    let net = Net::new();
+    let mut xdplog = Xdplog::start(&net, &["here0", "-f", "json"]);
+    let lines = xdplog.lines();
+    let tap = net.tap_there(0);
+    for step in [0, 3600, -7200, 86_400] {
+        step_the_clock(step);
+        // At once, and then in order.
+        let mut last = String::new();
+        for _ in 0..20 {
+            let before = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+            tap.send(&udp4(Ipv4Addr::new(10, 1, 2, 3), 18));
+            let line = lines.recv_timeout(PATIENCE).unwrap().0;
+            let after = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let time = line["time"].as_str().unwrap().to_string();
+            let seconds = time.parse::<jiff::Timestamp>().unwrap().as_nanosecond() as f64 / 1e9;
+            // Within what an unnoticed change may be.
+            assert!(
+                (before - 0.01..after + 0.01).contains(&seconds),
+                "{step}: {seconds} is not between {before} and {after}"
+            );
+            assert!(last < time, "{last} before {time}");
+            last = time;
+        }
+    }
+    assert_eq!(xdplog.stop().code(), Some(0));
+}
+
+fn set_online(cpu: usize, online: bool) {
+    let path = format!("/sys/devices/system/cpu/cpu{cpu}/online");
+    fs::write(&path, if online { "1" } else { "0" }).unwrap_or_else(|err| panic!("{path}: {err}"));
+}
+
+#[test]
+#[ignore = "takes CPUs of the machine offline"]
+fn a_cpu_goes_offline_and_comes_back() {
+    let net = Net::new();
+    net.add_wide_pair(1, cpus().len());
+    let cpu = *cpus().last().unwrap();
+    assert!(cpu > 0, "one that is not needed");
+    let mut xdplog = Xdplog::start(&net, &["here1", "--stats-format", "json"]);
+    let stdout = xdplog.stdout();
+    let log = thread::spawn(move || Logged::read(stdout));
+    // From CPU n come packets of 11.n.0.0 and on, each of an address of its own.
+    let send = |cpu: usize, first: u8| {
+        net.there(|| {
+            pin_to(cpu);
+            let first = Ipv4Addr::new(11, cpu as u8, first, 0);
+            Sender::from(1, first, 2000).send(&udp4(first, 18), 2000);
+        });
+    };
+    send(0, 0);
+    send(cpu, 0);
+    set_online(cpu, false);
+    send(0, 64);
+    set_online(cpu, true);
+    send(cpu, 64);
+    send(0, 128);
+    flood(&net, 1, &udp4(Ipv4Addr::new(10, 1, 2, 3), 18), 1000);
+    let ended = xdplog.stop();
+    let log = log.join().unwrap();
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    let summary = ended.summary();
+    assert_balanced(&summary);
+    assert_eq!(count(&summary, "seen"), net.received(1));
+    assert_eq!(
+        (count(&summary, "logged"), count(&summary, "summarised")),
+        (log.lines, log.summarised)
+    );
+    assert_eq!(count(&summary, "lost"), 0);
+    // Everyone is in the log, one by one or in a summary: also what came over
+    // the CPU that was away.
+    for (of, first) in [(0, 0u8), (cpu, 0), (0, 64), (cpu, 64), (0, 128)] {
+        let source = Ipv4Addr::new(11, of as u8, first, 7).to_string();
+        assert_eq!(log.by_source.get(&source), Some(&1), "{source}");
+    }
+    assert!(log.by_source["10.1.2.3"] > 0);
+}
