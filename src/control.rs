@@ -6,7 +6,6 @@
 use std::fs::{self, File};
 use std::io::{self, IsTerminal};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -18,7 +17,7 @@ use crate::bpf::Counters;
 use crate::cli::Config;
 use crate::pressure::Pressure;
 use crate::probe::{Attachment, CounterMap, Interface, Probe, advice};
-use crate::shutdown::{Shutdown, is_ignored};
+use crate::shutdown::is_ignored;
 use crate::sink::{Destination, Full};
 use crate::status::Status;
 use crate::talk::{say, say_live};
@@ -51,8 +50,6 @@ pub struct Control<'a> {
     pub destination: &'a Destination,
     /// Whether there is room there.
     pub full: &'a Full,
-    /// To be handed on to writers; what begins to stop is up to the caller.
-    pub shutdown: &'a Arc<Shutdown>,
     /// Bytes of each CPU's ring.
     pub ring_size: u64,
 }
@@ -89,6 +86,8 @@ impl Control<'_> {
         };
 
         let mut attached = self.attach()?;
+        // Who waits for a log's head shall have it.
+        self.destination.ask_begin();
         let since = Instant::now();
 
         let time_up = sleep(self.config.duration.unwrap_or(Duration::MAX));
@@ -111,7 +110,7 @@ impl Control<'_> {
                         // The terminal went away.
                         break Stop::Asked;
                     }
-                    self.destination.reopen(self.shutdown);
+                    self.destination.ask_reopen();
                     Ok(())
                 }
                 () = &mut time_up, if self.config.duration.is_some() => break Stop::Asked,
