@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,8 @@ pub const PROMPT: Duration = Duration::from_secs(5);
 /// `xdplog` in the namespace "here", with its stderr collected.
 pub struct Xdplog {
     child: Child,
-    stderr: Option<JoinHandle<String>>,
+    stderr: Option<JoinHandle<()>>,
+    said: Arc<Mutex<String>>,
     dir: TempDir,
 }
 
@@ -149,8 +150,9 @@ impl Xdplog {
         let mut command = command(net, args);
         command.arg("--ready-file").arg(&ready).stdout(stdout).stderr(Stdio::piped());
         let mut child = command.spawn().expect("start xdplog");
-        let stderr = collect(child.stderr.take().unwrap());
-        let mut started = Xdplog { child, stderr: Some(stderr), dir };
+        let said = Arc::default();
+        let stderr = listen(child.stderr.take().unwrap(), &said);
+        let mut started = Xdplog { child, stderr: Some(stderr), said, dir };
         let since = Instant::now();
         loop {
             // Waiting is bounded, lest a process that fails is waited for.
@@ -158,8 +160,9 @@ impl Xdplog {
                 return started;
             }
             if let Some(status) = started.child.try_wait().unwrap() {
-                let stderr = started.stderr.take().unwrap().join().unwrap();
-                panic!("xdplog {args:?} ended before it was ready: {status}: {stderr}");
+                started.stderr.take().unwrap().join().unwrap();
+                let said = started.said();
+                panic!("xdplog {args:?} ended before it was ready: {status}: {said}");
             }
             assert!(since.elapsed() < PATIENCE, "xdplog {args:?} is not ready");
         }
@@ -171,6 +174,16 @@ impl Xdplog {
 
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).expect("send a signal");
+    }
+
+    /// What it has said on stderr so far.
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Wait until it has said this.
+    pub fn hear(&self, part: &str) {
+        wait_until(part, || self.said().contains(part));
     }
 
     /// Stop all its threads where they are; on return they are.
@@ -233,8 +246,8 @@ impl Xdplog {
         };
         let took = since.elapsed();
         let stdout = stdout.map(|thread| thread.join().unwrap()).unwrap_or_default();
-        let stderr = self.stderr.take().unwrap().join().unwrap();
-        Ended { status, stdout, stderr, took }
+        self.stderr.take().unwrap().join().unwrap();
+        Ended { status, stdout, stderr: self.said(), took }
     }
 }
 
@@ -271,6 +284,27 @@ fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
         from.read_to_string(&mut text).unwrap();
         text
     })
+}
+
+/// Read as it comes.
+fn listen(mut from: impl Read + Send + 'static, said: &Arc<Mutex<String>>) -> JoinHandle<()> {
+    let said = Arc::clone(said);
+    thread::spawn(move || {
+        let mut chunk = [0; 4096];
+        // All that is said is ASCII, in these tests.
+        while let Ok(len @ 1..) = from.read(&mut chunk) {
+            said.lock().unwrap().push_str(std::str::from_utf8(&chunk[..len]).unwrap());
+        }
+    })
+}
+
+/// Wait until something is so, which has to come.
+pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < PATIENCE, "waited in vain: {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn wait_readable(fd: &impl std::os::fd::AsFd, at_most: Duration) -> bool {
