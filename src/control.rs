@@ -36,6 +36,9 @@ pub enum Stop {
 /// How often interfaces and counters are looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// Longer than anything runs, and not so long that clocks cannot count it.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// What the control thread works with.
 pub struct Control<'a> {
     /// What was asked for.
@@ -77,6 +80,9 @@ impl Control<'_> {
         // Before anything is attached, so that it is not cut short.
         let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         let mut tell = signal(SignalKind::user_defined1()).context("cannot handle SIGUSR1")?;
+        // A file that may not get any longer is to be an error, not the end.
+        let _too_long =
+            signal(SignalKind::from_raw(nix::libc::SIGXFSZ)).context("cannot handle SIGXFSZ")?;
         // Whoever ignores it, as under nohup, goes on doing so; but a log file is
         // opened again all the same.
         let hangs_up = self.destination.is_files() || !is_ignored(nix::libc::SIGHUP);
@@ -94,9 +100,8 @@ impl Control<'_> {
         tokio::pin!(time_up);
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let every = self.config.stats_interval.unwrap_or(Duration::MAX);
-        let first = Tick::now().checked_add(every).unwrap_or_else(|| Tick::now() + LOOK);
-        let mut stats = interval_at(first, every);
+        let every = self.config.stats_interval.map_or(FOREVER, |every| every.min(FOREVER));
+        let mut stats = interval_at(Tick::now() + every, every);
         stats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut status = Status::new();
         let is_live = self.destination.is_files() && io::stderr().is_terminal();

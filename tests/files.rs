@@ -7,13 +7,16 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use common::frames::udp4;
 use common::live::{Sender, flood};
 use common::net::{Net, pin_to};
-use common::process::{Ended, Logged, PROMPT, Xdplog, assert_balanced, count, run, wait_until};
+use common::process::{
+    BIN, Ended, Logged, PROMPT, Xdplog, assert_balanced, count, run, wait_until,
+};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::Signal;
 use nix::sys::statvfs::statvfs;
@@ -537,6 +540,26 @@ fn a_disk_that_fills_up_ends_it_with_the_last_whole_record() {
         assert!(ended.stderr.contains("Next: make room"), "{}", ended.stderr);
         assert!(!net.has_xdp(0));
     }
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_a_full_disk() {
+    let (net, dir) = (Net::new(), Dir::new());
+    let path = dir.path("log");
+    let mut command = Command::new("ip");
+    // In units of 512 or 1024 bytes, by the shell.
+    let script = format!("ulimit -f 100; exec {BIN} here0 --stats-format json -w {path} \"$@\"");
+    command.args(["netns", "exec", &net.here, "sh", "-c", &script, "sh"]);
+    command.stderr(Stdio::piped());
+    let xdplog = Xdplog::start_command(command);
+    flood(&net, 0, &frame(), 10_000);
+    let ended = xdplog.end();
+    assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
+    let summary = agrees(&net, &ended, "classic", &dir.files());
+    let (logged, lost) = (count(&summary, "logged"), count(&summary, "lost"));
+    assert!(logged > 1000 && lost > 0, "{summary}");
+    let said = format!("File too large (os error 27); {lost} packets were not written");
+    assert!(ended.stderr.contains(&said), "{}", ended.stderr);
 }
 
 #[test]

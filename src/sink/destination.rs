@@ -35,7 +35,7 @@ enum Kind {
     /// Standard output, or what else is written to as it comes. The head is
     /// empty as soon as it is written.
     Stream(Output, Framing),
-    Files(Files),
+    Files(Box<Files>),
 }
 
 /// What has been written so far; for those who look on.
@@ -96,7 +96,7 @@ impl Destination {
     /// Write to files.
     pub fn files(files: Files) -> io::Result<Destination> {
         let full = Arc::clone(files.full());
-        Destination::new(Kind::Files(files), None, Some(full))
+        Destination::new(Kind::Files(Box::new(files)), None, Some(full))
     }
 
     fn new(kind: Kind, watch: Option<OwnedFd>, full: Option<Arc<Full>>) -> io::Result<Destination> {

@@ -143,16 +143,21 @@ impl Xdplog {
 
     /// The same, with stdout on `stdout`.
     pub fn start_to(net: &Net, args: &[&str], stdout: Stdio) -> Xdplog {
+        let mut command = command(net, args);
+        command.stdout(stdout).stderr(Stdio::piped());
+        Self::start_command(command)
+    }
+
+    /// Start a command that leads to it. If stderr is a pipe it is collected.
+    pub fn start_command(mut command: Command) -> Xdplog {
         let dir = tempfile::tempdir().unwrap();
         let ready: PathBuf = dir.path().join("ready");
         let watch = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).unwrap();
         watch.add_watch(dir.path(), AddWatchFlags::IN_CLOSE_WRITE).unwrap();
-        let mut command = command(net, args);
-        command.arg("--ready-file").arg(&ready).stdout(stdout).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("start xdplog");
+        let mut child = command.arg("--ready-file").arg(&ready).spawn().expect("start xdplog");
         let said = Arc::default();
-        let stderr = listen(child.stderr.take().unwrap(), &said);
-        let mut started = Xdplog { child, stderr: Some(stderr), said, dir };
+        let stderr = child.stderr.take().map(|stderr| listen(stderr, &said));
+        let mut started = Xdplog { child, stderr, said, dir };
         let since = Instant::now();
         loop {
             // Waiting is bounded, lest a process that fails is waited for.
@@ -160,11 +165,10 @@ impl Xdplog {
                 return started;
             }
             if let Some(status) = started.child.try_wait().unwrap() {
-                started.stderr.take().unwrap().join().unwrap();
-                let said = started.said();
-                panic!("xdplog {args:?} ended before it was ready: {status}: {said}");
+                let said = started.all_said();
+                panic!("{command:?} ended before it was ready: {status}: {said}");
             }
-            assert!(since.elapsed() < PATIENCE, "xdplog {args:?} is not ready");
+            assert!(since.elapsed() < PATIENCE, "{command:?} is not ready");
         }
     }
 
@@ -179,6 +183,12 @@ impl Xdplog {
     /// What it has said on stderr so far.
     pub fn said(&self) -> String {
         self.said.lock().unwrap().clone()
+    }
+
+    /// All that it said, once it has ended.
+    fn all_said(&mut self) -> String {
+        self.stderr.take().map(JoinHandle::join);
+        self.said()
     }
 
     /// Wait until it has said this.
@@ -246,8 +256,7 @@ impl Xdplog {
         };
         let took = since.elapsed();
         let stdout = stdout.map(|thread| thread.join().unwrap()).unwrap_or_default();
-        self.stderr.take().unwrap().join().unwrap();
-        Ended { status, stdout, stderr: self.said(), took }
+        Ended { status, stdout, stderr: self.all_said(), took }
     }
 }
 
@@ -286,8 +295,8 @@ fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
     })
 }
 
-/// Read as it comes.
-fn listen(mut from: impl Read + Send + 'static, said: &Arc<Mutex<String>>) -> JoinHandle<()> {
+/// Read as it comes, until the end or an error, which a terminal's end is.
+pub fn listen(mut from: impl Read + Send + 'static, said: &Arc<Mutex<String>>) -> JoinHandle<()> {
     let said = Arc::clone(said);
     thread::spawn(move || {
         let mut chunk = [0; 4096];
