@@ -72,10 +72,10 @@ impl Tmpfs {
         Tmpfs(dir)
     }
 
-    /// A file that takes half of the room, until it is removed.
+    /// A file that takes most of the room, until it is removed.
     fn ballast(&self) -> PathBuf {
         let path = PathBuf::from(self.0.path("ballast"));
-        fs::write(&path, vec![0; ROOM as usize / 2]).unwrap();
+        fs::write(&path, vec![0; ROOM as usize / 4 * 3]).unwrap();
         path
     }
 
@@ -307,7 +307,7 @@ fn a_pipe_by_its_name() {
         let path = path.clone();
         move || Logged::read(File::open(path).unwrap())
     });
-    let ended = run_flooded(&net, 10_000, &["-w", &path]);
+    let ended = run_flooded(&net, 1000, &["-w", &path]);
     let (log, summary) = (reader.join().unwrap(), ended.summary());
     assert_balanced(&summary);
     assert_eq!(
@@ -570,7 +570,7 @@ fn a_disk_that_fills_up_is_waited_for() {
         let (net, disk) = (Net::new(), Tmpfs::new());
         let ballast = disk.ballast();
         let path = disk.0.path("log");
-        let args = ["-f", format, "-w", &path, "--on-full", "wait", "--buffer-size", "64KiB"];
+        let args = ["-f", format, "-w", &path, "--on-full", "wait", "--buffer-size", "16KiB"];
         let xdplog = start(&net, &[&args, rotation].concat());
         disk.fill(&net);
         // More than the ring holds, while nothing can be written.

@@ -4,6 +4,7 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::thread;
 
@@ -48,14 +49,15 @@ fn flood_from_all_cpus(net: &Net, n: u32, count: u32) {
     });
 }
 
-/// Run while `send` sends, with the log read as it comes.
-fn log_of(net: &Net, args: &[&str], send: impl FnOnce()) -> (Value, Logged) {
-    let mut xdplog = Xdplog::start(net, &[&["--stats-format", "json"], args].concat());
-    let stdout = xdplog.stdout();
-    let log = thread::spawn(move || Logged::read(stdout));
-    send();
+/// Run while `send` sends, with the log in a file, which keeps up on any machine.
+fn log_of(net: &Net, args: &[&str], send: impl FnOnce(&Xdplog)) -> (Value, Logged) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let file = ["--stats-format", "json", "-w", path.to_str().unwrap()];
+    let xdplog = Xdplog::start(net, &[&file, args].concat());
+    send(&xdplog);
     let ended = if args.contains(&"-c") { xdplog.end() } else { xdplog.stop() };
-    let log = log.join().unwrap();
+    let log = Logged::read(File::open(path).unwrap());
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
     let summary = ended.summary();
     assert_balanced(&summary);
@@ -74,7 +76,7 @@ fn one_in_so_many_to_the_packet() {
         let args = ["here0", "--sample", &n.to_string()];
         // What is no candidate does not count: not IP, or of the other family.
         let args = [&args[..], &["-4"]].concat();
-        let (summary, log) = log_of(&net, &args, || {
+        let (summary, log) = log_of(&net, &args, |_| {
             flood_from_one_cpu(&net, &other(0x88cc), 25);
             flood_from_one_cpu(&net, &syn6("fd99::5".parse().unwrap()), 25);
             flood_from_one_cpu(&net, &frame(), sent);
@@ -93,7 +95,7 @@ fn on_each_cpu_by_itself() {
     let net = Net::new();
     net.add_wide_pair(1, cpus());
     let args = ["here1", "--sample", "10"];
-    let (summary, log) = log_of(&net, &args, || flood_from_all_cpus(&net, 1, 20_000));
+    let (summary, log) = log_of(&net, &args, |_| flood_from_all_cpus(&net, 1, 20_000));
     let seen = net.received(1);
     assert_eq!(count(&summary, "seen"), seen);
     // Each CPU begins with one that is logged.
@@ -107,7 +109,7 @@ fn on_each_cpu_by_itself() {
 fn what_is_left_out_arrives_all_the_same() {
     for args in [["--sample", "1000"], ["--rate-limit", "1/s"]] {
         let net = Net::new();
-        let (summary, log) = log_of(&net, &[&["here0"], &args[..]].concat(), || {
+        let (summary, log) = log_of(&net, &[&["here0"], &args[..]].concat(), |_| {
             let socket = net.there(|| UdpSocket::bind((THERE_IP, 0)).unwrap());
             let server = net.here(|| UdpSocket::bind((HERE_IP, 0)).unwrap());
             setsockopt(&server, ReceiveTimeout, &TimeVal::seconds(10)).unwrap();
@@ -199,7 +201,7 @@ fn identities_hold_whatever_comes_together() {
         let net = Net::new();
         net.add_wide_pair(1, cpus());
         let args = [&["here0", "here1"], args].concat();
-        let (summary, log) = log_of(&net, &args, || {
+        let (summary, log) = log_of(&net, &args, |_| {
             flood_from_all_cpus(&net, 1, 30_000);
             flood(&net, 0, &syn6("fd99::5".parse().unwrap()), 30_000);
             flood(&net, 0, &frame(), 30_000);
@@ -220,19 +222,13 @@ fn identities_hold_whatever_comes_together() {
 #[test]
 fn what_is_left_out_is_never_in_a_summary() {
     let net = Net::new();
-    // A ring that runs over while nobody reads, but one in ten only.
-    let mut xdplog = Xdplog::start(
-        &net,
-        &["here0", "--stats-format", "json", "--buffer-size", "4096", "--sample", "10"],
-    );
-    let stdout = xdplog.stdout();
-    let log = thread::spawn(move || Logged::read(stdout));
-    xdplog.park();
-    flood_from_one_cpu(&net, &frame(), 50_000);
-    xdplog.unpark();
-    let summary = xdplog.stop().summary();
-    let log = log.join().unwrap();
-    assert_balanced(&summary);
+    // A ring that runs over while nobody reads, but for one in ten only.
+    let args = ["here0", "--buffer-size", "4096", "--sample", "10"];
+    let (summary, log) = log_of(&net, &args, |xdplog| {
+        xdplog.park();
+        flood_from_one_cpu(&net, &frame(), 50_000);
+        xdplog.unpark();
+    });
     assert!(log.summarised > 0, "{summary}");
     assert_eq!(log.lines + log.summarised, net.received(0).div_ceil(10), "{summary}");
 }
@@ -248,7 +244,7 @@ fn frames_too() {
     assert_balanced(&summary);
     assert_eq!(count(&summary, "logged"), net.received(0).div_ceil(10), "{summary}");
     let mut frames = 0;
-    let mut reader = PcapNgReader::new(std::fs::File::open(path).unwrap()).unwrap();
+    let mut reader = PcapNgReader::new(File::open(path).unwrap()).unwrap();
     while let Some(block) = reader.next_block() {
         frames += u64::from(matches!(block.unwrap(), Block::EnhancedPacket(_)));
     }
