@@ -609,6 +609,30 @@ fn stopped_while_it_waits_for_room() {
 }
 
 #[test]
+fn stopped_while_a_file_opened_anew_waits_for_room_for_its_head() {
+    let (net, disk) = (Net::new(), Tmpfs::new());
+    let (path, moved) = (disk.0.path("log"), disk.0.path("log.1"));
+    let xdplog = start(&net, &["-f", "pcapng", "-w", &path, "--on-full", "wait"]);
+    net.tap_there(0).send(&frame());
+    wait_until("it is written", || {
+        len(Path::new(&path)) > 0 && packets("pcapng", Path::new(&path)).0 == 1
+    });
+    // Nothing is left to be written now, and there is no room.
+    let full = fs::write(disk.0.path("ballast"), vec![0; ROOM as usize]);
+    assert_eq!(full.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    fs::rename(&path, &moved).unwrap();
+    xdplog.signal(Signal::SIGHUP);
+    // Who watches is not who waits.
+    xdplog.hear("no room to write: waiting for it");
+    xdplog.signal(Signal::SIGTERM);
+    let ended = xdplog.end();
+    assert!(ended.took < PROMPT, "{:?}", ended.took);
+    assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
+    agrees(&net, &ended, "pcapng", &[moved.into()]);
+    assert!(!net.has_xdp(0));
+}
+
+#[test]
 fn a_file_that_is_full_is_left_for_another_when_asked() {
     for (format, rotation) in
         [("classic", &[][..]), ("pcapng", &[]), ("pcapng", &["--rotate-size", "10M"])]

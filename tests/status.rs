@@ -9,7 +9,8 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use common::frames::udp4;
@@ -109,6 +110,8 @@ fn an_interval_longer_than_any_clock() {
         net.tap_there(0).send(&frame());
         xdplog.signal(Signal::SIGUSR1);
         wait_until("it tells", || lines(&xdplog.said()).len() == 1);
+        // Longer than it takes to look at anything: nothing else is said.
+        thread::sleep(Duration::from_millis(400));
         let ended = xdplog.stop();
         assert_eq!(ended.code(), Some(0), "{option}: {}", ended.stderr);
         assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
