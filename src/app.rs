@@ -80,7 +80,7 @@ pub fn run(config: &Config) -> Result<Outcome> {
             let _ = stop_tx.send(Stop::Asked);
         }),
     };
-    let readers = start(config, &names, rings, &common)?;
+    let readers = start(config, &names, rings, &common).inspect_err(|_| destination.abandon())?;
 
     // From here on the readers have to be stopped whatever happens.
     let control = Control {
@@ -90,7 +90,6 @@ pub fn run(config: &Config) -> Result<Outcome> {
         counters: &counters,
         destination: &destination,
         full: &full,
-        shutdown: &shutdown,
         ring_size,
     };
     let watched = control.watch(&mut pressure, stop);
@@ -189,10 +188,13 @@ fn destination(config: &Config, framing: Framing, full: &Arc<Full>) -> Result<De
         }
         return Destination::stream(output, framing).context("cannot use stdout");
     };
-    let opened = match Output::device(&plan.path, Arc::clone(full)) {
-        Some(_) if plan.rotates() => return Err(advice::no_rotation(&plan.path)),
-        Some(device) => device.and_then(|device| Destination::stream(device, framing)),
-        None => Files::open(plan.clone(), framing, Arc::clone(full)).map(Destination::files),
+    let full = Arc::clone(full);
+    let opened = match Output::is_device(&plan.path) {
+        true if plan.rotates() => return Err(advice::no_rotation(&plan.path)),
+        true => {
+            Output::device(&plan.path, full).and_then(|device| Destination::stream(device, framing))
+        }
+        false => Files::open(plan.clone(), framing, full).and_then(Destination::files),
     };
     opened.map_err(|err| advice::cannot_open(&plan.path, &err))
 }

@@ -6,7 +6,6 @@
 use std::fs::{self, File};
 use std::io::{self, IsTerminal};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -18,7 +17,7 @@ use crate::bpf::Counters;
 use crate::cli::Config;
 use crate::pressure::Pressure;
 use crate::probe::{Attachment, CounterMap, Interface, Probe, advice};
-use crate::shutdown::{Shutdown, is_ignored};
+use crate::shutdown::is_ignored;
 use crate::sink::{Destination, Full};
 use crate::status::Status;
 use crate::talk::{say, say_live};
@@ -37,6 +36,9 @@ pub enum Stop {
 /// How often interfaces and counters are looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// Longer than anything runs, and not so long that clocks cannot count it.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// What the control thread works with.
 pub struct Control<'a> {
     /// What was asked for.
@@ -51,8 +53,6 @@ pub struct Control<'a> {
     pub destination: &'a Destination,
     /// Whether there is room there.
     pub full: &'a Full,
-    /// To be handed on to writers; what begins to stop is up to the caller.
-    pub shutdown: &'a Arc<Shutdown>,
     /// Bytes of each CPU's ring.
     pub ring_size: u64,
 }
@@ -80,6 +80,9 @@ impl Control<'_> {
         // Before anything is attached, so that it is not cut short.
         let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         let mut tell = signal(SignalKind::user_defined1()).context("cannot handle SIGUSR1")?;
+        // A file that may not get any longer is to be an error, not the end.
+        let _too_long =
+            signal(SignalKind::from_raw(nix::libc::SIGXFSZ)).context("cannot handle SIGXFSZ")?;
         // Whoever ignores it, as under nohup, goes on doing so; but a log file is
         // opened again all the same.
         let hangs_up = self.destination.is_files() || !is_ignored(nix::libc::SIGHUP);
@@ -89,15 +92,16 @@ impl Control<'_> {
         };
 
         let mut attached = self.attach()?;
+        // Who waits for a log's head shall have it.
+        self.destination.ask_begin();
         let since = Instant::now();
 
         let time_up = sleep(self.config.duration.unwrap_or(Duration::MAX));
         tokio::pin!(time_up);
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let every = self.config.stats_interval.unwrap_or(Duration::MAX);
-        let first = Tick::now().checked_add(every).unwrap_or_else(|| Tick::now() + LOOK);
-        let mut stats = interval_at(first, every);
+        let every = self.config.stats_interval.map_or(FOREVER, |every| every.min(FOREVER));
+        let mut stats = interval_at(Tick::now() + every, every);
         stats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut status = Status::new();
         let is_live = self.destination.is_files() && io::stderr().is_terminal();
@@ -111,7 +115,7 @@ impl Control<'_> {
                         // The terminal went away.
                         break Stop::Asked;
                     }
-                    self.destination.reopen(self.shutdown);
+                    self.destination.ask_reopen();
                     Ok(())
                 }
                 () = &mut time_up, if self.config.duration.is_some() => break Stop::Asked,

@@ -205,9 +205,6 @@ impl<F: Format> Reader<F> {
     }
 
     fn read_until_shutdown(&mut self) -> Result<()> {
-        if self.is_first {
-            self.common.destination.begin(&self.common.shutdown);
-        }
         while self.common.shutdown.deadline().is_none() {
             self.wait()?;
             self.consume()?;
@@ -237,6 +234,7 @@ impl<F: Format> Reader<F> {
             }
         }
         if self.is_first {
+            self.common.destination.attend(&self.common.shutdown);
             self.taker.take_summaries(&self.common.mailbox.take());
         }
         self.taker.sink.flush();
@@ -259,6 +257,7 @@ impl<F: Format> Reader<F> {
         let mut watched = None;
         if self.is_first {
             fds.push(PollFd::new(mailbox.as_fd(), PollFlags::POLLIN));
+            fds.push(PollFd::new(destination.asked(), PollFlags::POLLIN));
             if let Some(fd) = destination.watch() {
                 watched = Some(fds.len());
                 // No events asked for: an error or hang-up is told all the same.

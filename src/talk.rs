@@ -39,6 +39,11 @@ static LIVE: AtomicBool = AtomicBool::new(false);
 /// Go to the start of the line and erase it: ECMA-48, EL.
 const ERASE: &str = "\r\x1b[K";
 
+/// What does not fit in the line is not to go on in the next, where it would not
+/// be erased: DECAWM, off and on.
+const NO_WRAP: &str = "\x1b[?7l";
+const WRAP: &str = "\x1b[?7h";
+
 fn clear() -> &'static str {
     if LIVE.swap(false, Ordering::Relaxed) { ERASE } else { "" }
 }
@@ -46,7 +51,7 @@ fn clear() -> &'static str {
 /// Say it in place of what was last said this way; for a terminal.
 pub fn say_live(text: &str) {
     LIVE.store(true, Ordering::Relaxed);
-    say_within(&format!("{ERASE}{text}"), PATIENCE);
+    say_within(&format!("{ERASE}{NO_WRAP}{text}{WRAP}"), PATIENCE);
 }
 
 fn say_within(text: &str, patience: Duration) {

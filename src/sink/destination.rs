@@ -6,31 +6,36 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::files::Files;
-use super::{Closed, Ends, Output};
+use super::{Closed, Ends, Full, Output};
 use crate::shutdown::Shutdown;
 
-/// Where the log goes.
+/// Where the log goes. Only readers write to it, as that may take as long as it
+/// likes; others ask the first of them to.
 #[derive(Debug)]
 pub struct Destination {
     kind: Mutex<Kind>,
-    /// To be polled for a hang-up while the output is in use.
+    /// To be polled for a hang-up while a stream is in use; files have none.
     watch: Option<OwnedFd>,
+    /// Readable when someone asked for something.
+    asked: EventFd,
+    /// Files' only.
+    full: Option<Arc<Full>>,
     is_closed: AtomicBool,
     closed: Mutex<Option<Closed>>,
-    /// Whether the head has been written.
-    begun: AtomicBool,
-    reopen: AtomicBool,
     progress: Progress,
 }
 
 #[derive(Debug)]
 enum Kind {
-    /// Standard output, or what else is written to as it comes.
+    /// Standard output, or what else is written to as it comes. The head is
+    /// empty as soon as it is written.
     Stream(Output, Framing),
-    Files(Files),
+    Files(Box<Files>),
 }
 
 /// What has been written so far; for those who look on.
@@ -71,45 +76,85 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Be ready for records.
+fn ready(kind: &mut Kind, shutdown: &Shutdown) -> Result<(), Closed> {
+    match kind {
+        Kind::Stream(output, framing) => {
+            output.write_all(&std::mem::take(&mut framing.head), shutdown).1
+        }
+        Kind::Files(files) => files.begin(shutdown),
+    }
+}
+
 impl Destination {
-    /// Write to `output` as it comes; the head at once.
+    /// Write to `output` as it comes.
     pub fn stream(output: Output, framing: Framing) -> io::Result<Destination> {
         let watch = output.as_fd().try_clone_to_owned()?;
-        Ok(Destination::new(Kind::Stream(output, framing), Some(watch)))
+        Destination::new(Kind::Stream(output, framing), Some(watch), None)
     }
 
     /// Write to files.
-    pub fn files(files: Files) -> Destination {
-        Destination::new(Kind::Files(files), None)
+    pub fn files(files: Files) -> io::Result<Destination> {
+        let full = Arc::clone(files.full());
+        Destination::new(Kind::Files(Box::new(files)), None, Some(full))
     }
 
-    fn new(kind: Kind, watch: Option<OwnedFd>) -> Destination {
-        Destination {
+    fn new(kind: Kind, watch: Option<OwnedFd>, full: Option<Arc<Full>>) -> io::Result<Destination> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        Ok(Destination {
             kind: Mutex::new(kind),
             watch,
+            asked: EventFd::from_value_and_flags(0, flags)?,
+            full,
             is_closed: AtomicBool::new(false),
             closed: Mutex::new(None),
-            begun: AtomicBool::new(false),
-            reopen: AtomicBool::new(false),
             progress: Progress::default(),
+        })
+    }
+
+    /// Ask for the head to be written now, before there is a record.
+    pub fn ask_begin(&self) {
+        // Cannot fail: the counter is far from its end.
+        let _ = self.asked.write(1);
+    }
+
+    /// Ask for the file that is written to, where it is one, to be finished and
+    /// opened by its name again.
+    pub fn ask_reopen(&self) {
+        if let Some(full) = &self.full {
+            full.set_anew(true);
+            self.ask_begin();
         }
     }
 
-    /// Begin: write the head, unless that has been done.
-    pub fn begin(&self, shutdown: &Shutdown) {
+    /// What to poll for [`Destination::attend`].
+    pub fn asked(&self) -> BorrowedFd<'_> {
+        self.asked.as_fd()
+    }
+
+    /// Do what was asked for, if anything was.
+    pub fn attend(&self, shutdown: &Shutdown) {
+        // Before it is done, so that who asks in the meantime wakes again.
+        if self.asked.read().is_ok() {
+            self.begin(shutdown);
+        }
+    }
+
+    fn begin(&self, shutdown: &Shutdown) {
         let mut kind = lock(&self.kind);
-        if let Err(closed) = self.begin_locked(&mut kind, shutdown) {
-            self.close(closed);
+        if !self.is_closed() {
+            let ready = ready(&mut kind, shutdown);
+            self.note(&kind, ready);
         }
     }
 
-    fn begin_locked(&self, kind: &mut Kind, shutdown: &Shutdown) -> Result<(), Closed> {
-        if self.begun.swap(true, Ordering::Relaxed) {
-            return Ok(());
+    /// What became of the last operation.
+    fn note(&self, kind: &Kind, ended: Result<(), Closed>) {
+        if let Kind::Files(files) = kind {
+            self.progress.file_bytes.store(files.current_len(), Ordering::Relaxed);
         }
-        match kind {
-            Kind::Stream(output, framing) => output.write_all(&framing.head, shutdown).1,
-            Kind::Files(files) => files.begin(shutdown),
+        if let Err(closed) = ended {
+            self.close(closed);
         }
     }
 
@@ -122,54 +167,20 @@ impl Destination {
         if self.is_closed() {
             return 0;
         }
-        if let Err(closed) = self.begin_locked(&mut kind, shutdown) {
-            self.close(closed);
-            return 0;
-        }
-        let (done, end) = match &mut *kind {
-            Kind::Stream(output, _) => output.write_all(bytes, shutdown),
-            Kind::Files(files) => {
-                let reopened = match self.reopen.swap(false, Ordering::Relaxed) {
-                    true => files.reopen(shutdown),
-                    false => Ok(()),
-                };
-                match reopened {
-                    Ok(()) => files.write(bytes, ends, shutdown),
-                    Err(closed) => (0, Err(closed)),
-                }
-            }
+        let (done, end) = match ready(&mut kind, shutdown) {
+            Err(closed) => (0, Err(closed)),
+            Ok(()) => match &mut *kind {
+                Kind::Stream(output, _) => output.write_all(bytes, shutdown),
+                Kind::Files(files) => files.write(bytes, ends, shutdown),
+            },
         };
-        if let Kind::Files(files) = &*kind {
-            self.progress.file_bytes.store(files.current_len(), Ordering::Relaxed);
-        }
-        if let Err(closed) = end {
-            self.close(closed);
-        }
+        self.note(&kind, end);
         done
-    }
-
-    /// Finish the file that is written to and open it by its name again, now or,
-    /// if someone is writing, before what is written next.
-    pub fn reopen(&self, shutdown: &Shutdown) {
-        self.reopen.store(true, Ordering::Relaxed);
-        let mut kind = match self.kind.try_lock() {
-            Ok(kind) => kind,
-            Err(TryLockError::Poisoned(kind)) => kind.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
-        };
-        if let Kind::Files(files) = &mut *kind
-            && self.reopen.swap(false, Ordering::Relaxed)
-            && !self.is_closed()
-            && let Err(closed) = files.reopen(shutdown)
-        {
-            self.close(closed);
-        }
     }
 
     /// Whether it is files that can be opened again.
     pub fn is_files(&self) -> bool {
-        // Known beforehand: only streams are watched.
-        self.watch.is_none()
+        self.full.is_some()
     }
 
     /// Drop what comes from now on. The first reason is kept.

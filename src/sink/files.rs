@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::finished::Finisher;
+use super::finished::{Finisher, remove};
 use super::{Closed, Ends, Framing, Full, Mark, Output};
 use crate::shutdown::Shutdown;
 
@@ -46,6 +46,8 @@ pub struct Files {
     /// `None` while it could not be opened.
     current: Option<Current>,
     number: u32,
+    /// What an earlier run left and is to be overwritten, until it is.
+    stale: Option<Vec<PathBuf>>,
     finisher: Finisher,
 }
 
@@ -56,6 +58,8 @@ struct Current {
     path: PathBuf,
     len: u64,
     opened: Instant,
+    /// Whether it has its head.
+    has_head: bool,
     /// Whether it holds records, and not just a head.
     has_records: bool,
     /// Whether this run made it.
@@ -63,24 +67,29 @@ struct Current {
 }
 
 impl Files {
-    /// Open the first file. Nothing is written yet.
+    /// Open the first file. Nothing is written yet, nor overwritten.
     pub fn open(plan: Plan, framing: Framing, full: Arc<Full>) -> io::Result<Files> {
-        let mut number = 0;
+        let (mut number, mut stale) = (0, Vec::new());
         if plan.rotates() {
-            // Numbers go on after those of earlier runs, none of which are lost.
-            for (old, path) in earlier(&plan.path)? {
-                if plan.overwrite {
-                    fs::remove_file(path)?;
-                } else {
-                    number = number.max(old);
-                }
+            let (numbers, paths): (Vec<u32>, Vec<PathBuf>) =
+                earlier(&plan.path)?.into_iter().unzip();
+            if plan.overwrite {
+                stale = paths;
+            } else {
+                // Numbers go on after those of earlier runs, none of which are lost.
+                number = numbers.into_iter().max().unwrap_or(0);
             }
         }
         let finisher = Finisher::start(plan.compress, plan.keep)?;
-        let mut files = Files { plan, framing, full, current: None, number, finisher };
-        let current = files.open_next()?;
-        files.current = Some(current);
+        let stale = Some(stale);
+        let mut files = Files { plan, framing, full, current: None, number, stale, finisher };
+        files.current = Some(files.open_next()?);
         Ok(files)
+    }
+
+    /// Where it is told that they are to be opened anew.
+    pub fn full(&self) -> &Arc<Full> {
+        &self.full
     }
 
     /// Open the next file of a rotation, or the only one.
@@ -88,31 +97,76 @@ impl Files {
         if !self.plan.rotates() {
             let path = self.plan.path.clone();
             let (file, is_new) = create(&path, self.plan.overwrite)?;
-            return self.current(file, path, 0, is_new);
+            return self.current(file, path, is_new);
         }
         loop {
-            self.number += 1;
-            let path = numbered(&self.plan.path, self.number);
-            match create(&path, false) {
-                Ok((file, is_new)) => return self.current(file, path, 0, is_new),
-                // Someone else's, made meanwhile.
-                Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(err) => return Err(err),
+            let number = self.number.checked_add(1).ok_or(io::ErrorKind::AlreadyExists)?;
+            let path = numbered(&self.plan.path, number);
+            let overwrite = self.stale.as_ref().is_some_and(|stale| stale.contains(&path));
+            let opened = create(&path, overwrite);
+            // Someone else's, made meanwhile, is passed over.
+            let is_taken =
+                matches!(&opened, Err(err) if err.kind() == io::ErrorKind::AlreadyExists);
+            if opened.is_ok() || is_taken {
+                self.number = number;
+            }
+            if !is_taken {
+                let (file, is_new) = opened?;
+                return self.current(file, path, is_new);
             }
         }
     }
 
-    fn current(&self, file: File, path: PathBuf, len: u64, is_new: bool) -> io::Result<Current> {
-        let output = Output::new(file.try_clone()?.into(), Arc::clone(&self.full));
-        let opened = Instant::now();
-        Ok(Current { output, file, path, len, opened, has_records: false, is_new })
+    fn current(&self, file: File, path: PathBuf, is_new: bool) -> io::Result<Current> {
+        Ok(Current {
+            output: Output::new(file.try_clone()?.into(), Arc::clone(&self.full)),
+            len: file.metadata()?.len(),
+            file,
+            path,
+            opened: Instant::now(),
+            has_head: false,
+            has_records: false,
+            is_new,
+        })
     }
 
-    /// Write the head of the first file.
+    /// Be ready for records: in the file that is asked for, behind its head.
     pub fn begin(&mut self, shutdown: &Shutdown) -> Result<(), Closed> {
+        self.overwrite().map_err(Closed::Failed)?;
+        loop {
+            let ready = match self.full.is_anew() {
+                true => self.reopen(shutdown),
+                false => Ok(()),
+            };
+            match ready.and_then(|()| self.write_head(shutdown)) {
+                Err(Closed::Anew) => {}
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Only now, when there is something to log, does what was there go.
+    fn overwrite(&mut self) -> io::Result<()> {
+        let (Some(stale), Some(current)) = (self.stale.take(), &mut self.current) else {
+            return Ok(());
+        };
+        for path in stale.into_iter().filter(|path| *path != current.path) {
+            remove(&path)?;
+        }
+        current.len = 0;
+        current.file.set_len(0)
+    }
+
+    fn write_head(&mut self, shutdown: &Shutdown) -> Result<(), Closed> {
+        if self.current.as_ref().is_none_or(|current| current.has_head) {
+            return Ok(());
+        }
         let head = std::mem::take(&mut self.framing.head);
         let end = self.append(&head, &Ends::new(&[Mark::at(head.len())]), shutdown).1;
         self.framing.head = head;
+        if let (Ok(()), Some(current)) = (&end, &mut self.current) {
+            current.has_head = true;
+        }
         end
     }
 
@@ -131,29 +185,40 @@ impl Files {
     ) -> (usize, Result<(), Closed>) {
         let mut done = 0;
         while done < bytes.len() {
-            let to = match self.fits(done, bytes.len(), ends) {
-                Some(to) => to,
-                None => match self.rotate(shutdown) {
-                    // The head alone may be more than fits: one record at least.
-                    Ok(()) => self.fits(done, bytes.len(), ends).unwrap_or(ends.after(done)),
-                    Err(closed) => return (done, Err(closed)),
-                },
-            };
-            let (written, end) = self.append(&bytes[done..to], &ends.from(done), shutdown);
+            let (written, end) = self.write_some(&bytes[done..], &ends.from(done), shutdown);
             done += written;
-            if let Some(current) = &mut self.current {
-                current.has_records |= written > 0;
-            }
-            if end.is_err() {
-                return (done, end);
+            match end {
+                // What is left goes into the next file.
+                Ok(()) | Err(Closed::Anew) => {}
+                Err(_) => return (done, end),
             }
         }
         (done, Ok(()))
     }
 
-    /// Where the part ends that belongs into the current file, beginning with
-    /// `done`; `None` if that is nothing.
-    fn fits(&self, done: usize, len: usize, ends: &Ends<'_>) -> Option<usize> {
+    /// Write what belongs into the current file, or where that is nothing, go on
+    /// to the next.
+    fn write_some(
+        &mut self,
+        bytes: &[u8],
+        ends: &Ends<'_>,
+        shutdown: &Shutdown,
+    ) -> (usize, Result<(), Closed>) {
+        if let Err(closed) = self.begin(shutdown) {
+            return (0, Err(closed));
+        }
+        let Some(to) = self.fits(bytes.len(), ends) else {
+            return (0, self.rotate(shutdown));
+        };
+        let (written, end) = self.append(&bytes[..to], ends, shutdown);
+        if let Some(current) = &mut self.current {
+            current.has_records |= written > 0;
+        }
+        (written, end)
+    }
+
+    /// How much of `len` bytes belongs into the current file; `None` if nothing.
+    fn fits(&self, len: usize, ends: &Ends<'_>) -> Option<usize> {
         let Some(current) = &self.current else { return None };
         let is_old = self.plan.interval.is_some_and(|age| current.opened.elapsed() >= age);
         if is_old && current.has_records {
@@ -162,11 +227,10 @@ impl Files {
         let Some(size) = self.plan.size else { return Some(len) };
         let tail = self.framing.tail_len as u64;
         let room = size.saturating_sub(current.len + tail);
-        let room = usize::try_from(room).unwrap_or(usize::MAX);
-        match ends.floor(done.saturating_add(room).min(len)) {
-            to if to > done => Some(to),
+        match ends.floor(usize::try_from(room).unwrap_or(usize::MAX).min(len)) {
+            to if to > 0 => Some(to),
             // A record that is longer than a file may be gets one of its own.
-            _ if !current.has_records => Some(ends.after(done)),
+            _ if !current.has_records => Some(ends.after(0)),
             _ => None,
         }
     }
@@ -179,27 +243,44 @@ impl Files {
         ends: &Ends<'_>,
         shutdown: &Shutdown,
     ) -> (usize, Result<(), Closed>) {
-        let Some(current) = &mut self.current else { return (0, Err(Closed::OutOfTime)) };
-        let (mut written, end) = current.output.write_all(bytes, shutdown);
-        if end.is_err() {
-            written = ends.floor(written);
+        let Some(current) = &mut self.current else { return (0, Ok(())) };
+        let (out, end) = current.output.write_all(bytes, shutdown);
+        let written = if end.is_ok() { out } else { ends.floor(out) };
+        if written < out {
+            let excess = (out - written) as u64;
+            let len = current.file.metadata().map(|meta| meta.len());
             // Where this fails, too, there is nothing that could be done.
-            let _ = current.file.set_len(current.len + written as u64);
+            let _ = len.and_then(|len| current.file.set_len(len.saturating_sub(excess)));
         }
         current.len += written as u64;
         (written, end)
     }
 
-    /// Finish the current file and begin the next.
+    /// Finish the current file and open the next.
     fn rotate(&mut self, shutdown: &Shutdown) -> Result<(), Closed> {
         self.end_current(shutdown)?;
-        let next = self.open_next().map_err(Closed::Failed)?;
-        self.current = Some(next);
-        self.begin(shutdown)
+        self.current = Some(self.open_patiently(shutdown, Files::open_next)?);
+        Ok(())
     }
 
+    /// A file, too, may find no room to be made.
+    fn open_patiently(
+        &mut self,
+        shutdown: &Shutdown,
+        open: impl Fn(&mut Files) -> io::Result<Current>,
+    ) -> Result<Current, Closed> {
+        loop {
+            match open(self) {
+                Ok(current) => return Ok(current),
+                Err(err) => self.full.wait_after(err, shutdown)?,
+            }
+        }
+    }
+
+    /// Write the tail, and let go of the current file.
     fn end_current(&mut self, shutdown: &Shutdown) -> Result<(), Closed> {
-        let tail = (self.framing.tail)();
+        let has_head = self.current.as_ref().is_some_and(|current| current.has_head);
+        let tail = if has_head { (self.framing.tail)() } else { Vec::new() };
         let end = self.append(&tail, &Ends::new(&[Mark::at(tail.len())]), shutdown).1;
         if let Some(current) = self.current.take()
             && self.plan.rotates()
@@ -211,24 +292,31 @@ impl Files {
 
     /// Finish the file and open it by its name again: it was moved away, or
     /// else is continued. Where there is rotation, go on to the next.
-    pub fn reopen(&mut self, shutdown: &Shutdown) -> Result<(), Closed> {
-        if self.plan.rotates() {
-            return self.rotate(shutdown);
-        }
-        self.end_current(shutdown)?;
+    fn reopen(&mut self, shutdown: &Shutdown) -> Result<(), Closed> {
+        let ended = match self.end_current(shutdown) {
+            // Its tail found no room, and is no record.
+            Err(Closed::Anew) => Ok(()),
+            ended => ended,
+        };
+        self.full.set_anew(false);
+        ended?;
+        let open = if self.plan.rotates() { Files::open_next } else { Files::open_again };
+        self.current = Some(self.open_patiently(shutdown, open)?);
+        Ok(())
+    }
+
+    fn open_again(&mut self) -> io::Result<Current> {
         let path = self.plan.path.clone();
-        let file = OpenOptions::new().create(true).append(true).open(&path);
-        let current = file.and_then(|file| {
-            let len = file.metadata()?.len();
-            self.current(file, path, len, len == 0)
-        });
-        self.current = Some(current.map_err(Closed::Failed)?);
-        self.begin(shutdown)
+        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let is_new = file.metadata()?.len() == 0;
+        self.current(file, path, is_new)
     }
 
     /// Finish: the tail, unless it `is_closed`, and what there is to do about
     /// finished files.
     pub fn finish(&mut self, is_closed: bool, shutdown: &Shutdown) -> Result<(), Closed> {
+        // Too late for that.
+        self.full.set_anew(false);
         let end = if is_closed {
             self.current = None;
             Ok(())
@@ -249,17 +337,17 @@ impl Files {
     }
 }
 
-/// Make the file, and whether it is new. What is there is not overwritten unless
-/// that is asked for; an empty file has nothing to lose.
+/// Open the file, and whether this made it. What is there is not for this run
+/// unless that was asked for; an empty file has nothing to lose.
 fn create(path: &Path, overwrite: bool) -> io::Result<(File, bool)> {
-    match OpenOptions::new().write(true).create_new(true).open(path) {
+    // Appending, lest there is a hole where someone else made it shorter.
+    match OpenOptions::new().append(true).create_new(true).open(path) {
         Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {
             let is_empty = fs::metadata(path).is_ok_and(|meta| meta.len() == 0);
             if !overwrite && !is_empty {
                 return Err(err);
             }
-            let file = OpenOptions::new().write(true).truncate(true).open(path)?;
-            Ok((file, false))
+            Ok((OpenOptions::new().append(true).open(path)?, false))
         }
         opened => opened.map(|file| (file, true)),
     }
@@ -387,8 +475,15 @@ mod tests {
         let path = dir.path().join("log");
         fs::write(&path, "precious").unwrap();
         assert_eq!(create(&path, false).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        assert!(!create(&path, true).unwrap().1);
-        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+        let plan = Plan { path: path.clone(), overwrite: true, ..Plan::default() };
+        let mut over = files(plan, b"<", b">");
+        over.abandon();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious", "not before it begins");
+        let shutdown = Shutdown::new().unwrap();
+        let mut over = files(over.plan, b"<", b">");
+        over.begin(&shutdown).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "<");
+        fs::write(&path, "").unwrap();
         assert!(create(&path, false).is_ok(), "an empty one has nothing to lose");
     }
 }

@@ -54,19 +54,41 @@ impl Finisher {
     }
 }
 
+/// What fails with one file is told at the end, the first of it, and does not
+/// keep the others: least of all those that make room by going.
 fn finish(files: &Receiver<PathBuf>, compress: bool, keep: usize) -> io::Result<()> {
-    let mut kept = VecDeque::new();
+    let (mut kept, mut failed) = (VecDeque::new(), None);
+    let mut note = |what: &str, path: &Path, err: io::Error| {
+        let words = format!("cannot {what} {}: {err}", path.display());
+        failed.get_or_insert(io::Error::new(err.kind(), words));
+    };
     for path in files {
-        kept.push_back(if compress { compressed(&path)? } else { path });
+        kept.push_back(match compress.then(|| compressed(&path)) {
+            None => path,
+            Some(Ok(compressed)) => compressed,
+            Some(Err(err)) => {
+                note("compress", &path, err);
+                path
+            }
+        });
         while kept.len() > keep {
-            match kept.pop_front().map(fs::remove_file) {
-                // Someone else removed it: fine.
-                Some(Err(err)) if err.kind() != io::ErrorKind::NotFound => return Err(err),
-                _ => {}
+            if let Some(oldest) = kept.pop_front()
+                && let Err(err) = remove(&oldest)
+            {
+                note("remove", &oldest, err);
             }
         }
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
+}
+
+/// Remove a file, if it is there.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        // Someone else removed it: fine.
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// Compress a file in place; its new name. The file is there under one of the

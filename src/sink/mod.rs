@@ -39,6 +39,9 @@ pub enum Closed {
     Failed(io::Error),
     /// The time to stop came while the reader did not read.
     OutOfTime,
+    /// There was no room in the file, and it is to be opened anew: no failure,
+    /// and known to files only.
+    Anew,
 }
 
 /// The end of a buffered record or summary, and the slot it is accounted to.

@@ -37,17 +37,62 @@ enum Manner {
 pub struct Full {
     wait: bool,
     is_full: AtomicBool,
+    /// Whether another file is wanted than the one that is waited for.
+    anew: AtomicBool,
 }
 
 impl Full {
     /// Wait for room, or fail.
     pub fn new(wait: bool) -> Full {
-        Full { wait, is_full: AtomicBool::new(false) }
+        Full { wait, ..Full::default() }
     }
 
     /// Whether someone waits for room.
     pub fn is_waiting(&self) -> bool {
         self.is_full.load(Ordering::Relaxed)
+    }
+
+    /// Whether the file is to be opened anew. While that is so, nobody waits for
+    /// room in the one that is open.
+    pub(super) fn is_anew(&self) -> bool {
+        self.anew.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_anew(&self, anew: bool) {
+        self.anew.store(anew, Ordering::Relaxed);
+    }
+
+    /// Whether an operation that failed is to be tried again, after a moment in
+    /// which there may have come room: nothing tells when it has. Otherwise why
+    /// not, be it that the deadline of `shutdown` has come.
+    pub(super) fn wait_after(&self, err: io::Error, shutdown: &Shutdown) -> Result<(), Closed> {
+        let is_full = matches!(err.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        if !is_full || !self.wait {
+            return Err(Closed::Failed(err));
+        }
+        if self.is_anew() {
+            return Err(Closed::Anew);
+        }
+        self.is_full.store(true, Ordering::Relaxed);
+        let Some(deadline) = shutdown.deadline() else {
+            let mut stop = [PollFd::new(shutdown.as_fd(), PollFlags::POLLIN)];
+            let pause = PollTimeout::try_from(RETRY).unwrap_or(PollTimeout::ZERO);
+            return match poll(&mut stop, pause) {
+                Ok(_) | Err(nix::Error::EINTR) => Ok(()),
+                Err(err) => Err(Closed::Failed(err.into())),
+            };
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Closed::Failed(err));
+        }
+        std::thread::sleep(left.min(RETRY));
+        Ok(())
+    }
+
+    /// Something found room.
+    pub(super) fn went_well(&self) {
+        self.is_full.store(false, Ordering::Relaxed);
     }
 }
 
@@ -68,15 +113,15 @@ impl Output {
         Ok(Output::new(io::stdout().as_fd().try_clone_to_owned()?, full))
     }
 
-    /// What is at `path` and no regular file: a device, a pipe. `None` where it
-    /// is one, or nothing is there yet.
-    pub fn device(path: &Path, full: Arc<Full>) -> Option<io::Result<Output>> {
-        let kind = fs::metadata(path).ok()?.file_type();
-        if kind.is_file() || kind.is_dir() {
-            return None;
-        }
-        let open = OpenOptions::new().write(true).custom_flags(O_NOCTTY).open(path);
-        Some(open.map(|file| Output::new(file.into(), full)))
+    /// Whether what is at `path` is no regular file but a device or a pipe.
+    pub fn is_device(path: &Path) -> bool {
+        fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
+    }
+
+    /// The device or pipe at `path`.
+    pub fn device(path: &Path, full: Arc<Full>) -> io::Result<Output> {
+        let file = OpenOptions::new().write(true).custom_flags(O_NOCTTY).open(path)?;
+        Ok(Output::new(file.into(), full))
     }
 
     /// Whether it is a terminal.
@@ -121,7 +166,7 @@ impl Output {
                 Ok(0) => return (done, Err(Closed::Failed(ErrorKind::WriteZero.into()))),
                 Ok(n) => {
                     done += n;
-                    self.full.is_full.store(false, Ordering::Relaxed);
+                    self.full.went_well();
                 }
                 Err(err) => match err.kind() {
                     ErrorKind::Interrupted => {}
@@ -130,37 +175,16 @@ impl Output {
                             return (done, Err(closed));
                         }
                     }
-                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded if self.full.wait => {
-                        self.full.is_full.store(true, Ordering::Relaxed);
-                        if let Err(closed) = self.pause(shutdown) {
+                    ErrorKind::BrokenPipe => return (done, Err(Closed::ByReader)),
+                    _ => {
+                        if let Err(closed) = self.full.wait_after(err, shutdown) {
                             return (done, Err(closed));
                         }
                     }
-                    ErrorKind::BrokenPipe => return (done, Err(Closed::ByReader)),
-                    _ => return (done, Err(Closed::Failed(err))),
                 },
             }
         }
         (done, Ok(()))
-    }
-
-    /// Wait for a moment, as nothing tells when there is room on a device again.
-    fn pause(&self, shutdown: &Shutdown) -> Result<(), Closed> {
-        let mut pause = RETRY;
-        if let Some(deadline) = shutdown.deadline() {
-            pause = pause.min(deadline.saturating_duration_since(Instant::now()));
-            if pause.is_zero() {
-                return Err(Closed::Failed(ErrorKind::StorageFull.into()));
-            }
-            std::thread::sleep(pause);
-            return Ok(());
-        }
-        let mut stop = [PollFd::new(shutdown.as_fd(), PollFlags::POLLIN)];
-        let pause = PollTimeout::try_from(pause).unwrap_or(PollTimeout::ZERO);
-        match poll(&mut stop, pause) {
-            Ok(_) | Err(nix::Error::EINTR) => Ok(()),
-            Err(err) => Err(Closed::Failed(err.into())),
-        }
     }
 
     /// Wait until there is room to write.

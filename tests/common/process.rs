@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{LazyLock, mpsc};
+use std::sync::{Arc, LazyLock, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,8 @@ pub static PROMPT: LazyLock<Duration> = LazyLock::new(|| {
 /// `xdplog` in the namespace "here", with its stderr collected.
 pub struct Xdplog {
     child: Child,
-    stderr: Option<JoinHandle<String>>,
+    stderr: Option<JoinHandle<()>>,
+    said: Arc<Mutex<String>>,
     dir: TempDir,
 }
 
@@ -145,15 +146,21 @@ impl Xdplog {
 
     /// The same, with stdout on `stdout`.
     pub fn start_to(net: &Net, args: &[&str], stdout: Stdio) -> Xdplog {
+        let mut command = command(net, args);
+        command.stdout(stdout).stderr(Stdio::piped());
+        Self::start_command(command)
+    }
+
+    /// Start a command that leads to it. If stderr is a pipe it is collected.
+    pub fn start_command(mut command: Command) -> Xdplog {
         let dir = tempfile::tempdir().unwrap();
         let ready: PathBuf = dir.path().join("ready");
         let watch = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).unwrap();
         watch.add_watch(dir.path(), AddWatchFlags::IN_CLOSE_WRITE).unwrap();
-        let mut command = command(net, args);
-        command.arg("--ready-file").arg(&ready).stdout(stdout).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("start xdplog");
-        let stderr = collect(child.stderr.take().unwrap());
-        let mut started = Xdplog { child, stderr: Some(stderr), dir };
+        let mut child = command.arg("--ready-file").arg(&ready).spawn().expect("start xdplog");
+        let said = Arc::default();
+        let stderr = child.stderr.take().map(|stderr| listen(stderr, &said));
+        let mut started = Xdplog { child, stderr, said, dir };
         let since = Instant::now();
         loop {
             // Waiting is bounded, lest a process that fails is waited for.
@@ -161,10 +168,10 @@ impl Xdplog {
                 return started;
             }
             if let Some(status) = started.child.try_wait().unwrap() {
-                let stderr = started.stderr.take().unwrap().join().unwrap();
-                panic!("xdplog {args:?} ended before it was ready: {status}: {stderr}");
+                let said = started.all_said();
+                panic!("{command:?} ended before it was ready: {status}: {said}");
             }
-            assert!(since.elapsed() < PATIENCE, "xdplog {args:?} is not ready");
+            assert!(since.elapsed() < PATIENCE, "{command:?} is not ready");
         }
     }
 
@@ -174,6 +181,22 @@ impl Xdplog {
 
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).expect("send a signal");
+    }
+
+    /// What it has said on stderr so far.
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// All that it said, once it has ended.
+    fn all_said(&mut self) -> String {
+        self.stderr.take().map(JoinHandle::join);
+        self.said()
+    }
+
+    /// Wait until it has said this.
+    pub fn hear(&self, part: &str) {
+        wait_until(part, || self.said().contains(part));
     }
 
     /// Stop all its threads where they are; on return they are.
@@ -236,8 +259,7 @@ impl Xdplog {
         };
         let took = since.elapsed();
         let stdout = stdout.map(|thread| thread.join().unwrap()).unwrap_or_default();
-        let stderr = self.stderr.take().unwrap().join().unwrap();
-        Ended { status, stdout, stderr, took }
+        Ended { status, stdout, stderr: self.all_said(), took }
     }
 }
 
@@ -274,6 +296,27 @@ fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
         from.read_to_string(&mut text).unwrap();
         text
     })
+}
+
+/// Read as it comes, until the end or an error, which a terminal's end is.
+pub fn listen(mut from: impl Read + Send + 'static, said: &Arc<Mutex<String>>) -> JoinHandle<()> {
+    let said = Arc::clone(said);
+    thread::spawn(move || {
+        let mut chunk = [0; 4096];
+        // All that is said is ASCII, in these tests.
+        while let Ok(len @ 1..) = from.read(&mut chunk) {
+            said.lock().unwrap().push_str(std::str::from_utf8(&chunk[..len]).unwrap());
+        }
+    })
+}
+
+/// Wait until something is so, which has to come.
+pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < PATIENCE, "waited in vain: {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn wait_readable(fd: &impl std::os::fd::AsFd, at_most: Duration) -> bool {
