@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::fs::File;
 use std::net::Ipv4Addr;
 use std::thread;
 
@@ -29,21 +30,13 @@ fn origin(source: &str) -> (usize, u32) {
 fn all_cpus_at_once(readers: &str, more: &[&str]) -> (serde_json::Value, Logged) {
     let net = Net::new();
     net.add_wide_pair(1, cpus());
-    let args = [&["here1", "--stats-format", "json", "--readers", readers], more].concat();
-    let mut xdplog = Xdplog::start(&net, &args);
-    let stdout = xdplog.stdout();
-    let log = thread::spawn(move || {
-        let mut last = vec![None; cpus()];
-        Logged::read_watching(stdout, |line| {
-            if line.contains("COUNT") {
-                return;
-            }
-            let source = line["LOG: SRC ".len()..].split(',').next().unwrap();
-            let (cpu, number) = origin(source);
-            assert!(last[cpu] < Some(number), "CPU {cpu}: {number} after {:?}", last[cpu]);
-            last[cpu] = Some(number);
-        })
-    });
+    // To a file: what reads a pipe is a test, which need not keep up.
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let write = path.to_str().unwrap();
+    let args =
+        [&["here1", "-w", write, "--stats-format", "json", "--readers", readers], more].concat();
+    let xdplog = Xdplog::start(&net, &args);
     net.there(|| {
         thread::scope(|scope| {
             for cpu in 0..cpus() {
@@ -56,7 +49,16 @@ fn all_cpus_at_once(readers: &str, more: &[&str]) -> (serde_json::Value, Logged)
         });
     });
     let ended = if more.contains(&"-c") { xdplog.end() } else { xdplog.stop() };
-    let log = log.join().unwrap();
+    let mut last = vec![None; cpus()];
+    let log = Logged::read_watching(File::open(path).unwrap(), |line| {
+        if line.contains("COUNT") {
+            return;
+        }
+        let source = line["LOG: SRC ".len()..].split(',').next().unwrap();
+        let (cpu, number) = origin(source);
+        assert!(last[cpu] < Some(number), "CPU {cpu}: {number} after {:?}", last[cpu]);
+        last[cpu] = Some(number);
+    });
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
     let summary = ended.summary();
     assert_balanced(&summary);
