@@ -94,9 +94,9 @@ pub fn attach_failed(iface: &str, err: &io::Error) -> Error {
     }
 }
 
-/// The first Linux release with all that is used: a program can be run on a
-/// given CPU since 5.10.
-const OLDEST: (u32, u32) = (5, 10);
+/// The first Linux release with all that is used: programs can compare and
+/// exchange since 5.12.
+const OLDEST: (u32, u32) = (5, 12);
 
 /// What libbpf said while loading.
 #[derive(Clone, Debug, Default)]

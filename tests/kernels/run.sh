@@ -89,6 +89,8 @@ add_suite() {
 	[ "$name" != verifier ] || args+=(--show-output)
 	[ "$name" != machine ] || args+=(--include-ignored)
 	add_program "$path" "suites/$compiler/$name"
+	# What a debugger needs is most of it, and does not fit into the memory.
+	strip --strip-debug "$root/suites/$compiler/$name"
 	echo "$compiler $name ${args[*]}" >>"$root/list"
 	echo "suite $compiler $name 0 $("$path" --list "${args[@]}" | grep -c ': test$')" >>"$work/expected"
 }
@@ -182,6 +184,7 @@ for program in "${programs[@]}"; do
 done
 # Where the tests look for them: it is compiled into them.
 add_program target/debug/xdplog "$PWD/target/debug/xdplog"
+strip --strip-debug "$root$PWD/target/debug/xdplog"
 mkdir "$root$PWD/tests"
 cp -r tests/bpf "$root$PWD/tests/"
 cp -r "$work/objects" "$root/objects"
