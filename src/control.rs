@@ -103,7 +103,7 @@ impl Control<'_> {
         let every = self.config.stats_interval.map_or(FOREVER, |every| every.min(FOREVER));
         let mut stats = interval_at(Tick::now() + every, every);
         stats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut status = Status::new();
+        let mut status = Status::new(since);
         let is_live = self.destination.is_files() && io::stderr().is_terminal();
         let mut told_full = false;
         let why = loop {
@@ -172,9 +172,9 @@ impl Control<'_> {
     fn tell(&self, status: &mut Status, counters: &[Counters], is_live: bool) {
         let progress = self.destination.progress();
         if is_live {
-            say_live(&status.live(counters, progress));
+            say_live(&status.live(counters, progress, Instant::now()));
         } else {
-            say(&status.line(counters, progress));
+            say(&status.line(counters, progress, Instant::now()));
         }
     }
 }

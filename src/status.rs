@@ -29,14 +29,14 @@ pub struct Status {
 }
 
 impl Status {
-    /// Rates are those from now on.
-    pub fn new() -> Status {
-        Status { last: Totals::default(), since: Instant::now() }
+    /// Rates are those from this time on.
+    pub fn new(since: Instant) -> Status {
+        Status { last: Totals::default(), since }
     }
 
     /// A line with the rates since the last one.
-    pub fn line(&mut self, counters: &[Counters], progress: &Progress) -> String {
-        let (now, seconds) = self.step(counters, progress);
+    pub fn line(&mut self, counters: &[Counters], progress: &Progress, at: Instant) -> String {
+        let (now, seconds) = self.step(counters, progress, at);
         let last = std::mem::replace(&mut self.last, now);
         let rate = |now: u64, last: u64| now.saturating_sub(last) as f64 / seconds;
         let mut line = format!(
@@ -61,8 +61,8 @@ impl Status {
     }
 
     /// A live line: what there was in all, and the rate now.
-    pub fn live(&mut self, counters: &[Counters], progress: &Progress) -> String {
-        let (now, seconds) = self.step(counters, progress);
+    pub fn live(&mut self, counters: &[Counters], progress: &Progress, at: Instant) -> String {
+        let (now, seconds) = self.step(counters, progress, at);
         let last = std::mem::replace(&mut self.last, now);
         let file = progress.file_bytes.load(Ordering::Relaxed);
         format!(
@@ -77,23 +77,16 @@ impl Status {
     }
 
     /// The totals now, and the seconds since the last time.
-    fn step(&mut self, counters: &[Counters], progress: &Progress) -> (Totals, f64) {
+    fn step(&mut self, counters: &[Counters], progress: &Progress, at: Instant) -> (Totals, f64) {
         let mut kernel = Counters::default();
         for &slot in counters {
             kernel += slot;
         }
         let logged = progress.logged.load(Ordering::Relaxed);
         let lost = progress.lost.load(Ordering::Relaxed);
-        let now = Instant::now();
-        let seconds = now.duration_since(self.since).as_secs_f64().max(1e-3);
-        self.since = now;
+        let seconds = at.duration_since(self.since).as_secs_f64().max(1e-3);
+        self.since = at;
         (Totals { kernel, logged, lost }, seconds)
-    }
-}
-
-impl Default for Status {
-    fn default() -> Status {
-        Status::new()
     }
 }
 
@@ -110,19 +103,20 @@ mod tests {
         let mut one = Counters { seen: 200, overflowed: 7, bytes: 6400, ..Counters::default() };
         one.verdicts[2] = 190;
         one.verdicts[1] = 10;
-        let mut status = Status::new();
-        status.since = Instant::now() - Duration::from_secs(2);
-        let line = status.line(&[one, Counters::default()], &progress);
+        let start = Instant::now();
+        let mut status = Status::new(start);
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let line = status.line(&[one, Counters::default()], &progress, at(2));
         assert_eq!(
             line,
             "xdplog: 100 packets/s, 75 logged/s, 7 summarised, 3200 bytes/s, 10 DROP, 190 PASS"
         );
-        let line = status.line(&[one], &progress);
+        let line = status.line(&[one], &progress, at(3));
         assert_eq!(line, "xdplog: 0 packets/s, 0 logged/s, 0 summarised, 0 bytes/s");
         progress.lost.store(3, Ordering::Relaxed);
         progress.file_bytes.store(2048, Ordering::Relaxed);
         assert_eq!(
-            status.live(&[one], &progress),
+            status.live(&[one], &progress, at(4)),
             "xdplog: 200 packets, 0/s, 150 logged, 2.0 KiB in the file, 7 summarised, 3 lost"
         );
     }
