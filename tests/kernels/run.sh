@@ -14,7 +14,7 @@ patience=900
 # As modprobe knows them; what they depend on comes with them.
 modules=(veth)
 # What tests start and busybox lacks; those that this machine has.
-programs=(bash bpftool capsh ip jq tcpdump zstd)
+programs=(bash bpftool capsh ip jq nohup tcpdump zstd)
 
 say() { echo "test-kernels: $*" >&2; }
 cargo=$(command -v cargo || echo "$HOME/.cargo/bin/cargo")
