@@ -10,7 +10,7 @@ cache=target/kernels
 # More than most machines that this is developed on have.
 cpus=8
 # Seconds for one kernel.
-patience=900
+patience=1800
 # As modprobe knows them; what they depend on comes with them.
 modules=(veth)
 # What tests start and busybox lacks; those that this machine has.
