@@ -21,7 +21,7 @@ use crate::format::{Classic, Format, Json, Pcapng, Text};
 use crate::ledger::{Ledger, Tally};
 use crate::mailbox::Mailbox;
 use crate::pressure::Pressure;
-use crate::probe::{self, CounterMap, Interface, Probe, Ring, Setup, advice, ring};
+use crate::probe::{self, Interface, Probe, Ring, Setup, advice, ring};
 use crate::reader::{self, Common, Limit, Reader};
 use crate::report::Report;
 use crate::shutdown::{self, Shutdown};
@@ -68,8 +68,7 @@ pub fn run(config: &Config) -> Result<Outcome> {
     let counters = probe.counters()?;
     let mut pressure = Pressure::new(probe.overflow()?, Arc::clone(&mailbox));
     let full = Arc::new(Full::new(config.wait_when_full));
-    let destination =
-        Arc::new(destination(config, framing(config, &names, probe.counters()?), &full)?);
+    let destination = Arc::new(destination(config, framing(config, &names, &probe)?, &full)?);
     let common = Common {
         destination: Arc::clone(&destination),
         limit: Arc::new(Limit::new(config.count)),
@@ -106,6 +105,9 @@ pub fn run(config: &Config) -> Result<Outcome> {
     let in_summary = pressure.finish(&counters, detached);
     let report = Report { names: &names, ledger: &ledger, watched, in_summary };
     tell(config, &report, closed.as_ref());
+    // After all is told, as compressing may take a while.
+    let finished = destination.wait();
+    let closed = closed.or(finished.err().map(Closed::Failed));
     conclude(config, &ledger, closed, stop, read.and(drained))
 }
 
@@ -162,21 +164,21 @@ fn open(
 }
 
 /// What each file of the log begins and ends with.
-fn framing(config: &Config, names: &[String], counters: CounterMap) -> Framing {
+fn framing(config: &Config, names: &[String], probe: &Probe) -> Result<Framing> {
     if config.format != FormatName::Pcapng {
-        return Framing::default();
+        return Ok(Framing::default());
     }
-    let ifaces = names.len();
+    let (ifaces, counters) = (names.len(), probe.counters()?);
     let tail = move || {
         // Without counts the statistics say zero; the report will tell the error.
         let counts = counters.read().unwrap_or_default();
         Pcapng::tail(ifaces, &counts, Wall::now().ns(clock::monotonic_ns()))
     };
-    Framing {
-        head: Pcapng::head(names, config.snaplen),
+    Ok(Framing {
+        head: Pcapng::head(names, probe.snaplen()),
         tail_len: tail().len(),
         tail: Box::new(tail),
-    }
+    })
 }
 
 /// Open what the log is written to.
@@ -191,9 +193,12 @@ fn destination(config: &Config, framing: Framing, full: &Arc<Full>) -> Result<De
     let full = Arc::clone(full);
     let opened = match Output::is_device(&plan.path) {
         true if plan.rotates() => return Err(advice::no_rotation(&plan.path)),
-        true => {
-            Output::device(&plan.path, full).and_then(|device| Destination::stream(device, framing))
-        }
+        true => match Output::device(&plan.path, full) {
+            Ok(device) if config.format == FormatName::Pcapng && device.is_terminal() => {
+                return Err(advice::binary_to_terminal());
+            }
+            device => device.and_then(|device| Destination::stream(device, framing)),
+        },
         false => Files::open(plan.clone(), framing, full).and_then(Destination::files),
     };
     opened.map_err(|err| advice::cannot_open(&plan.path, &err))
@@ -253,11 +258,19 @@ fn spawn<F: Format + Send + 'static>(
             ended
         })
     };
-    let spawned: io::Result<Vec<_>> = readers.into_iter().enumerate().map(spawn_one).collect();
-    if spawned.is_err() {
-        common.shutdown.begin(Duration::ZERO);
+    let mut spawned = Vec::new();
+    for reader in readers.into_iter().enumerate() {
+        match spawn_one(reader) {
+            Ok(reading) => spawned.push(reading),
+            Err(err) => {
+                common.shutdown.begin(Duration::ZERO);
+                // Their rings go before the maps do.
+                let _ = join(spawned);
+                return Err(err).context("cannot start a reader's thread");
+            }
+        }
     }
-    spawned.context("cannot start a reader's thread")
+    Ok(spawned)
 }
 
 /// Wait for the readers; what they did, together.

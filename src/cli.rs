@@ -237,6 +237,9 @@ fn time(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// What is printed more often, nobody reads.
+const MIN_INTERVAL: Duration = Duration::from_millis(10);
+
 /// More a second than any machine sees packets.
 const MAX_RATE: u32 = 1_000_000_000;
 
@@ -352,6 +355,10 @@ impl Config {
         if args.buffer_size.is_some_and(|size| size.as_u64() == 0) {
             return Err(usage(ErrorKind::ValueValidation, "--buffer-size must not be 0".into()));
         }
+        if args.stats_interval.is_some_and(|time| time < MIN_INTERVAL) {
+            let message = format!("--stats-interval must be {MIN_INTERVAL:?} or more");
+            return Err(usage(ErrorKind::ValueValidation, message));
+        }
         if args.rotate_size.is_some_and(|size| size.as_u64() == 0) {
             return Err(usage(ErrorKind::ValueValidation, "--rotate-size must not be 0".into()));
         }
@@ -409,7 +416,11 @@ fn print(instead: &Instead) -> u8 {
             clap_complete::generate(shell, &mut command, "xdplog", &mut text);
         }
         // Cannot fail: it writes to memory.
-        Instead::Man => drop(clap_mangen::Man::new(command).render(&mut text)),
+        Instead::Man => {
+            // It has no page of its own to refer to.
+            let command = command.mut_subcommand("completions", |command| command.hide(true));
+            drop(clap_mangen::Man::new(command).render(&mut text));
+        }
     }
     match io::stdout().write_all(&text) {
         Err(err) if err.kind() != io::ErrorKind::BrokenPipe => 1,
@@ -492,6 +503,7 @@ mod tests {
             &["--rate-limit", "0/s"],
             &["--rate-limit", "10/m"],
             &["--stats-interval", "0s"],
+            &["--stats-interval", "1ms"],
             &["completions", "tcsh"],
             &["--no-such-option"],
         ] {

@@ -103,7 +103,8 @@ impl Control<'_> {
         let every = self.config.stats_interval.map_or(FOREVER, |every| every.min(FOREVER));
         let mut stats = interval_at(Tick::now() + every, every);
         stats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut status = Status::new(since);
+        // Each tells of the time since it last did.
+        let (mut status, mut asked) = (Status::new(since), Status::new(since));
         let is_live = self.destination.is_files() && io::stderr().is_terminal();
         let mut told_full = false;
         let why = loop {
@@ -123,7 +124,7 @@ impl Control<'_> {
                     self.counters.read().map(|counters| self.tell(&mut status, &counters, is_live))
                 }
                 _ = tell.recv() => {
-                    self.counters.read().map(|counters| self.tell(&mut status, &counters, false))
+                    self.counters.read().map(|counters| self.tell(&mut asked, &counters, false))
                 }
                 _ = look.tick() => {
                     attached.retain(still_there);

@@ -82,27 +82,31 @@ pub struct Common {
 }
 
 /// Some CPUs, of which one reader has all that comes from them.
-struct Share {
-    rings: Vec<Ring>,
+struct Share<R> {
+    rings: Vec<R>,
     /// With and without a ring: those that are offline have none.
     cpus: Vec<u32>,
 }
 
-/// Deal the CPUs out, each to one of `readers`, neighbours to the same.
-fn deal(rings: Vec<Ring>, cpus: u32, readers: usize) -> Vec<Share> {
-    let of = |cpu: u32| (cpu as usize * readers / cpus.max(1) as usize).min(readers - 1);
-    let mut shares: Vec<Share> =
+/// Deal the rings out, neighbours to the same of `readers`; a CPU without one goes
+/// to the first.
+fn deal<R>(rings: Vec<R>, cpu_of: impl Fn(&R) -> u32, cpus: u32, readers: usize) -> Vec<Share<R>> {
+    let mut shares: Vec<Share<R>> =
         (0..readers).map(|_| Share { rings: Vec::new(), cpus: Vec::new() }).collect();
-    (0..cpus).for_each(|cpu| shares[of(cpu)].cpus.push(cpu));
-    for ring in rings {
-        shares[of(ring.cpu)].rings.push(ring);
+    let with_ring: Vec<u32> = rings.iter().map(&cpu_of).collect();
+    let count = rings.len();
+    for (index, ring) in rings.into_iter().enumerate() {
+        let share = &mut shares[index * readers / count];
+        share.cpus.push(cpu_of(&ring));
+        share.rings.push(ring);
     }
+    shares[0].cpus.extend((0..cpus).filter(|cpu| !with_ring.contains(cpu)));
     shares
 }
 
 /// Reads its rings, on a thread of its own.
 pub struct Reader<F> {
-    share: Share,
+    share: Share<Ring>,
     /// By the share's rings: when the CPU's batch is to be flushed.
     due: Vec<Option<Instant>>,
     /// Whether it has the mailbox and watches the destination, too.
@@ -175,7 +179,7 @@ pub fn readers<F: Format + Clone>(
     format: &F,
     common: &Common,
 ) -> Vec<Reader<F>> {
-    deal(rings, common.batches.cpus(), readers)
+    deal(rings, |ring| ring.cpu, common.batches.cpus(), readers)
         .into_iter()
         .enumerate()
         .map(|(index, share)| Reader {
@@ -224,9 +228,14 @@ impl<F: Format> Reader<F> {
         for (ring, due) in self.share.rings.iter_mut().zip(&mut self.due) {
             let mut any = false;
             let taker = &mut self.taker;
+            let (is_first, mailbox) = (self.is_first, &self.common.mailbox);
             let read = ring.samples.read(|data| {
                 any = true;
                 taker.take(data);
+                // Not after a whole ring, which a slow disk takes seconds for.
+                if is_first && !mailbox.is_empty() {
+                    taker.take_summaries(&mailbox.take());
+                }
             });
             read.with_context(|| format!("cannot read the ring of CPU {}", ring.cpu))?;
             if any {
@@ -315,13 +324,19 @@ mod tests {
     }
 
     #[test]
-    fn every_cpu_has_one_reader() {
-        for (cpus, readers) in [(1, 1), (2, 2), (8, 3), (128, 8), (5, 5)] {
-            let shares = deal(Vec::new(), cpus, readers);
+    fn every_cpu_has_one_reader_and_every_reader_a_ring() {
+        // Rings of the CPUs that are online, of those that are possible.
+        for (online, possible, readers) in
+            [(1, 1, 1), (2, 2, 2), (2, 128, 2), (8, 8, 3), (32, 512, 2), (128, 128, 8)]
+        {
+            let shares = deal((0..online).collect(), |&cpu: &u32| cpu, possible, readers);
             assert_eq!(shares.len(), readers);
-            assert!(shares.iter().all(|share| !share.cpus.is_empty()), "{cpus} {readers}");
-            let all: Vec<u32> = shares.into_iter().flat_map(|share| share.cpus).collect();
-            assert_eq!(all, (0..cpus).collect::<Vec<_>>());
+            assert!(shares.iter().all(|share| !share.rings.is_empty()), "{online} {readers}");
+            let rings: Vec<u32> = shares.iter().flat_map(|share| share.rings.clone()).collect();
+            assert_eq!(rings, (0..online).collect::<Vec<_>>());
+            let mut all: Vec<u32> = shares.into_iter().flat_map(|share| share.cpus).collect();
+            all.sort_unstable();
+            assert_eq!(all, (0..possible).collect::<Vec<_>>());
         }
     }
 

@@ -146,6 +146,9 @@ fn json_of_frames_of_every_kind_and_cut_anywhere() {
     assert_eq!(count(&ended.summary(), "logged"), want.len() as u64);
 }
 
+/// What a sample carries of a frame, if no less is asked for (README).
+const CARRIED: u32 = 65_404;
+
 #[test]
 fn pcapng_gives_back_the_frames_that_were_sent() {
     let net = Net::new();
@@ -159,7 +162,7 @@ fn pcapng_gives_back_the_frames_that_were_sent() {
     });
     let after = since_1970();
     let capture = Capture::read(&file);
-    assert_eq!(capture.ifaces, [("here0".to_string(), 262_144)]);
+    assert_eq!(capture.ifaces, [("here0".to_string(), CARRIED)]);
     let want: Vec<_> = frames.iter().filter(|frame| reference(frame).is_some()).collect();
     assert_eq!(capture.packets.len(), want.len());
     for (packet, want) in capture.packets.iter().zip(want) {
@@ -197,7 +200,7 @@ fn snaplen_cuts_and_large_frames_are_whole() {
             frames.iter().for_each(|frame| tap.send(frame));
         });
         let capture = Capture::read(&file);
-        assert_eq!(capture.ifaces, [("here0".to_string(), snaplen as u32)]);
+        assert_eq!(capture.ifaces, [("here0".to_string(), CARRIED.min(snaplen as u32))]);
         assert_eq!(capture.packets.len(), frames.len());
         for (packet, frame) in capture.packets.iter().zip(&frames) {
             assert_eq!(packet.data, frame[..frame.len().min(snaplen)], "snaplen {snaplen}");

@@ -53,6 +53,7 @@ pub struct Probe {
     skel: XdplogSkel<'static>,
     cpus: u32,
     slots: usize,
+    snaplen: u32,
 }
 
 /// What libbpf said since the last load began: its messages are for the error,
@@ -83,13 +84,14 @@ pub fn overflow_memory(sources: u32) -> u64 {
 fn batch_bytes(ring_size: u64) -> u32 {
     // perf puts a header of 8 bytes and a size of 4 before the data, and pads.
     let room = (ring_size / 2).saturating_sub(16);
-    room.clamp(size_of::<Record>() as u64, BATCH_BYTES as u64) as u32
+    // Of words, as captured frames are padded to these.
+    (room.clamp(size_of::<Record>() as u64, BATCH_BYTES as u64) & !3) as u32
 }
 
 /// Bytes captured of a frame, `asked` for: no more than fit in a sample with the
 /// record, and none where that has no room for any.
 fn snaplen(asked: u32, batch_bytes: u32) -> u32 {
-    asked.min(batch_bytes.saturating_sub((BATCH_BYTES - CAPTURE_MAX) as u32 + 3))
+    asked.min(batch_bytes.saturating_sub((BATCH_BYTES - CAPTURE_MAX) as u32))
 }
 
 impl Probe {
@@ -139,8 +141,15 @@ impl Probe {
             *slot = ifindex;
         }
 
+        let snaplen = knobs.snaplen;
         let skel = open.load().map_err(load_error)?;
-        Ok(Probe { skel, cpus, slots: setup.ifindexes.len() })
+        Ok(Probe { skel, cpus, slots: setup.ifindexes.len(), snaplen })
+    }
+
+    /// Bytes of each frame that are captured at most: as many as were asked for,
+    /// or as fit in a sample.
+    pub fn snaplen(&self) -> u32 {
+        self.snaplen
     }
 
     /// The program, for running it on test frames.
@@ -171,12 +180,19 @@ impl Probe {
 
     /// Open a ring of `pages` pages, a power of two, for each CPU that is online.
     pub fn open_rings(&self, pages: usize) -> Result<Vec<Ring>, io::Error> {
-        let buffer = PerfBufferBuilder::new(&self.skel.maps.events).pages(pages).build();
-        let rings = sys::rings(buffer.map_err(|err| os_error(&err))?)?;
-        // libbpf opens them in the order of their CPUs.
-        let online = fs::read_to_string("/sys/devices/system/cpu/online")?;
-        let rings: Vec<Ring> = ring::cpu_list(&online)
-            .zip(rings)
+        // libbpf opens them in the order of their CPUs, of which one may come or
+        // go meanwhile.
+        let online = || fs::read_to_string("/sys/devices/system/cpu/online");
+        let (before, buffer) = loop {
+            let before = online()?;
+            let buffer = PerfBufferBuilder::new(&self.skel.maps.events).pages(pages).build();
+            let buffer = buffer.map_err(|err| os_error(&err))?;
+            if online()? == before {
+                break (before, buffer);
+            }
+        };
+        let rings: Vec<Ring> = ring::cpu_list(&before)
+            .zip(sys::rings(buffer)?)
             .map(|(cpu, samples)| Ring { cpu, samples })
             .collect();
         for ring in &rings {

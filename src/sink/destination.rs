@@ -219,6 +219,14 @@ impl Destination {
         lock(&self.closed).take()
     }
 
+    /// Wait until all is done about finished files.
+    pub fn wait(&self) -> io::Result<()> {
+        match &mut *lock(&self.kind) {
+            Kind::Stream(..) => Ok(()),
+            Kind::Files(files) => files.wait(),
+        }
+    }
+
     /// Nothing has been logged, and nothing is to be left behind.
     pub fn abandon(&self) {
         if let Kind::Files(files) = &mut *lock(&self.kind) {

@@ -81,7 +81,7 @@ impl Files {
             }
         }
         let finisher = Finisher::start(plan.compress, plan.keep)?;
-        let stale = Some(stale);
+        let stale = plan.overwrite.then_some(stale);
         let mut files = Files { plan, framing, full, current: None, number, stale, finisher };
         files.current = Some(files.open_next()?);
         Ok(files)
@@ -96,7 +96,9 @@ impl Files {
     fn open_next(&mut self) -> io::Result<Current> {
         if !self.plan.rotates() {
             let path = self.plan.path.clone();
-            let (file, is_new) = create(&path, self.plan.overwrite)?;
+            // An empty file has nothing to lose.
+            let is_empty = fs::metadata(&path).is_ok_and(|meta| meta.is_file() && meta.len() == 0);
+            let (file, is_new) = create(&path, self.plan.overwrite || is_empty)?;
             return self.current(file, path, is_new);
         }
         loop {
@@ -312,18 +314,20 @@ impl Files {
         self.current(file, path, is_new)
     }
 
-    /// Finish: the tail, unless it `is_closed`, and what there is to do about
-    /// finished files.
+    /// Finish: the tail, unless it `is_closed`.
     pub fn finish(&mut self, is_closed: bool, shutdown: &Shutdown) -> Result<(), Closed> {
         // Too late for that.
         self.full.set_anew(false);
-        let end = if is_closed {
+        if is_closed {
             self.current = None;
-            Ok(())
-        } else {
-            self.end_current(shutdown)
-        };
-        end.and(self.finisher.wait().map_err(Closed::Failed))
+            return Ok(());
+        }
+        self.end_current(shutdown)
+    }
+
+    /// Wait until all is done about finished files, compressing them for one.
+    pub fn wait(&mut self) -> io::Result<()> {
+        self.finisher.wait()
     }
 
     /// Remove the file that was opened and holds nothing.
@@ -337,16 +341,15 @@ impl Files {
     }
 }
 
-/// Open the file, and whether this made it. What is there is not for this run
-/// unless that was asked for; an empty file has nothing to lose.
-fn create(path: &Path, overwrite: bool) -> io::Result<(File, bool)> {
+/// Open the file, and whether this made it; what is there already only if it
+/// `may_be_there`.
+fn create(path: &Path, may_be_there: bool) -> io::Result<(File, bool)> {
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
     // Appending, lest there is a hole where someone else made it shorter.
     match OpenOptions::new().append(true).create_new(true).open(path) {
-        Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {
-            let is_empty = fs::metadata(path).is_ok_and(|meta| meta.len() == 0);
-            if !overwrite && !is_empty {
-                return Err(err);
-            }
+        Err(err) if err.kind() == io::ErrorKind::AlreadyExists && may_be_there => {
             Ok((OpenOptions::new().append(true).open(path)?, false))
         }
         opened => opened.map(|file| (file, true)),
@@ -390,7 +393,8 @@ fn earlier(path: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
             .and_then(|rest| rest.strip_suffix(&extension))
             .filter(|digits| digits.len() >= DIGITS && digits.bytes().all(|b| b.is_ascii_digit()))
             .and_then(|digits| digits.parse().ok());
-        found.extend(number.map(|number| (number, dir.join(&name))));
+        // Named as those are that are made here, so that they compare.
+        found.extend(number.map(|number| (number, path.with_file_name(&name))));
     }
     Ok(found)
 }
@@ -411,6 +415,7 @@ mod tests {
         let mut found = earlier(&dir.path().join("l.json")).unwrap();
         found.sort();
         assert_eq!(found.iter().map(|f| f.0).collect::<Vec<_>>(), [1, 12]);
+        assert_eq!(found[0].1, numbered(&dir.path().join("l.json"), 1));
     }
 
     fn files(plan: Plan, head: &[u8], tail: &'static [u8]) -> Files {
@@ -440,6 +445,7 @@ mod tests {
         let (done, end) = files.write(bytes, &Ends::new(&marks), &shutdown);
         assert!(end.is_ok() && done == bytes.len());
         files.finish(false, &shutdown).unwrap();
+        files.wait().unwrap();
         assert_eq!(read_all(dir.path()), ["<aaaabbbb>", "<cccc>", "<LONG LONG LONG!>", "<dddd>"]);
 
         // A second run goes on after the first.
@@ -466,6 +472,7 @@ mod tests {
             assert!(files.write(text.as_bytes(), &Ends::new(&[Mark::at(1)]), &shutdown).1.is_ok());
         }
         files.finish(false, &shutdown).unwrap();
+        files.wait().unwrap();
         assert_eq!(read_all(dir.path()), ["c", "d"]);
     }
 
@@ -484,6 +491,7 @@ mod tests {
         over.begin(&shutdown).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "<");
         fs::write(&path, "").unwrap();
-        assert!(create(&path, false).is_ok(), "an empty one has nothing to lose");
+        // An empty one has nothing to lose.
+        files(Plan { path, ..Plan::default() }, b"", b"").begin(&shutdown).unwrap();
     }
 }
