@@ -84,14 +84,14 @@ pub fn overflow_memory(sources: u32) -> u64 {
 fn batch_bytes(ring_size: u64) -> u32 {
     // perf puts a header of 8 bytes and a size of 4 before the data, and pads.
     let room = (ring_size / 2).saturating_sub(16);
-    // Of words, as captured frames are padded to these.
-    (room.clamp(size_of::<Record>() as u64, BATCH_BYTES as u64) & !3) as u32
+    room.clamp(size_of::<Record>() as u64, BATCH_BYTES as u64) as u32
 }
 
 /// Bytes captured of a frame, `asked` for: no more than fit in a sample with the
 /// record, and none where that has no room for any.
 fn snaplen(asked: u32, batch_bytes: u32) -> u32 {
-    asked.min(batch_bytes.saturating_sub((BATCH_BYTES - CAPTURE_MAX) as u32))
+    // Padded to 4 bytes, it has to fit all the same.
+    asked.min(batch_bytes.saturating_sub((BATCH_BYTES - CAPTURE_MAX) as u32 + 3))
 }
 
 impl Probe {
