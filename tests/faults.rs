@@ -132,19 +132,21 @@ fn another_program_that_tries_to_attach() {
 fn two_at_once_on_different_interfaces() {
     let net = Net::new();
     net.add_pair(1);
-    let args = |iface| [iface, "--stats-format", "json", "-q"];
-    let (mut first, mut second) =
-        (Xdplog::start(&net, &args("here0")), Xdplog::start(&net, &args("here1")));
-    // Read, so that nothing is lost at the end.
-    let logs = [first.stdout(), second.stdout()]
-        .map(|log| std::thread::spawn(move || common::process::Logged::read(log)));
+    // To files: what reads a pipe is a test, which need not keep up.
+    let dir = tempfile::tempdir().unwrap();
+    let paths = ["0", "1"].map(|name| dir.path().join(name));
+    let start = |iface, path: &std::path::Path| {
+        let path = path.to_str().unwrap();
+        Xdplog::start(&net, &[iface, "--stats-format", "json", "-q", "-w", path])
+    };
+    let (first, second) = (start("here0", &paths[0]), start("here1", &paths[1]));
     std::thread::scope(|scope| {
         scope.spawn(|| flood(&net, 0, &frame(), 100_000));
         scope.spawn(|| flood(&net, 1, &frame(), 50_000));
     });
     let summaries = [first.stop(), second.stop()].map(|ended| ended.summary());
-    for (n, (summary, log)) in summaries.iter().zip(logs).enumerate() {
-        let log = log.join().unwrap();
+    for (n, (summary, path)) in summaries.iter().zip(paths).enumerate() {
+        let log = common::process::Logged::read(std::fs::File::open(path).unwrap());
         assert_balanced(summary);
         assert_eq!(count(summary, "seen"), net.received(n as u32));
         assert_eq!((count(summary, "logged"), count(summary, "lost")), (log.lines, 0));

@@ -79,10 +79,11 @@ static __always_inline __u32 batch_need(__u32 cap)
 static __always_inline struct record *
 batch_slot(void *ctx, struct batch *batch, __u32 need, __u64 now, bool nested)
 {
-	__u32 used;
+	struct record *rec = &batch->spare.rec;
+	__u64 used;
 
 	if (nested)
-		return &batch->spare.rec;
+		return rec;
 	if (batch->used + need > knobs.batch_bytes &&
 	    (!batch->blocked || now >= batch->due_ns))
 		batch_emit(ctx, batch, now);
@@ -91,15 +92,16 @@ batch_slot(void *ctx, struct batch *batch, __u32 need, __u64 now, bool nested)
 	 * known.
 	 */
 	if (used + need > knobs.batch_bytes)
-		return &batch->spare.rec;
-	/* The bound that the verifier asks for, of this very value: clang 19
-	 * would check it before it copies it, of which Linux 6.1 learns
-	 * nothing.
+		return rec;
+	/* The bound that the verifier asks for, of this very value, in 64 bits,
+	 * and of the pointer that is used later: compilers would check a copy,
+	 * or add in another order, of which Linux 6.1 learns nothing.
 	 */
 	asm volatile("" : "+r"(used));
-	if (used > BATCH_BYTES)
-		return &batch->spare.rec;
-	return (void *)&batch->data[used];
+	if (used <= BATCH_BYTES)
+		rec = (void *)&batch->data[used];
+	asm volatile("" : "+r"(rec));
+	return rec;
 }
 
 /* Put the first cap bytes of the frame behind rec; how many there are. */
@@ -107,18 +109,19 @@ static __always_inline __u32 batch_capture(struct xdp_md *ctx,
 					   struct record *rec, __u32 cap)
 {
 	struct capture *capture = (void *)rec;
+	__u64 size = cap;
 
 	/* The verifier wants to see both bounds, and the compiler is not to
 	 * know them from before.
 	 */
-	asm volatile("" : "+r"(cap));
-	if (cap < 1 || cap > CAPTURE_MAX)
+	asm volatile("" : "+r"(size));
+	if (size < 1 || size > CAPTURE_MAX)
 		cap = 0;
 	/* Not by data and data_end: a frame may have more than its linear part.
 	 * Cannot fail, as cap is within the frame; if it did, the record would
 	 * go without bytes.
 	 */
-	else if (bpf_xdp_load_bytes(ctx, 0, capture + 1, cap))
+	else if (bpf_xdp_load_bytes(ctx, 0, capture + 1, size))
 		cap = 0;
 	capture->cap_len = cap;
 	return cap;
