@@ -98,8 +98,8 @@ batch_slot(void *ctx, struct batch *batch, __u32 need, __u64 now, bool nested)
 	 * or add in another order, of which Linux 6.1 learns nothing.
 	 */
 	asm volatile("" : "+r"(used));
-	if (used <= BATCH_BYTES)
-		rec = (void *)&batch->data[used];
+	used &= BATCH_MASK;
+	rec = (void *)batch->data + used;
 	asm volatile("" : "+r"(rec));
 	return rec;
 }
@@ -115,6 +115,7 @@ static __always_inline __u32 batch_capture(struct xdp_md *ctx,
 	 * know them from before.
 	 */
 	asm volatile("" : "+r"(size));
+	size &= BATCH_MASK;
 	if (size < 1 || size > CAPTURE_MAX)
 		cap = 0;
 	/* Not by data and data_end: a frame may have more than its linear part.

@@ -185,7 +185,7 @@ const _: () = {
     assert!(align_of::<Record>() <= 4);
     assert!(align_of::<Capture>() <= 4);
     assert!(offset_of!(skel::types::batch, data) == size_of::<BatchHead>());
-    assert!(size_of::<skel::types::batch>() == 64 + 2 * BATCH_BYTES);
+    assert!(size_of::<skel::types::batch>() == 64 + 2 * BATCH_BYTES + 256);
     assert!(size_of::<skel::types::knobs>() == 28 + 4 * MAX_IFACES);
 };
 

@@ -77,6 +77,12 @@ struct capture {
 	__u32 cap_len;	   /* 64: bytes of the frame that follow */
 };
 
+/* Offsets and sizes are masked to 16 bits for the verifier, which is a little
+ * more than they can be.
+ */
+#define BATCH_MASK  0xffff
+#define BATCH_SLACK 256
+
 /* Bytes of one frame: it goes out in one batch. */
 #define CAPTURE_MAX (BATCH_BYTES - sizeof(struct capture))
 
@@ -96,7 +102,7 @@ struct batch {
 	 * that the verifier wants to see behind the largest offset in data[].
 	 */
 	struct capture spare; /* 64 + BATCH_BYTES */
-	__u8 room[CAPTURE_MAX];
+	__u8 room[CAPTURE_MAX + BATCH_SLACK];
 };
 
 /*
@@ -170,7 +176,7 @@ ASSERT_SIZE(capture, 68);
 ASSERT_AT(capture, rec, 0);
 ASSERT_AT(capture, cap_len, 64);
 
-ASSERT_SIZE(batch, 64 + 2 * BATCH_BYTES);
+ASSERT_SIZE(batch, 64 + 2 * BATCH_BYTES + BATCH_SLACK);
 ASSERT_AT(batch, used, 0);
 ASSERT_AT(batch, busy, 4);
 ASSERT_AT(batch, due_ns, 8);
