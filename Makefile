@@ -4,7 +4,7 @@
 CARGO   ?= $(shell command -v cargo || echo $(HOME)/.cargo/bin/cargo)
 IFACE   ?= eth0
 PREFIX  ?= /usr/local
-export SECONDS ?= 600
+export SOAK ?= 600
 SUDO    := $(shell test "$$(id -u)" = 0 || echo sudo)
 ARCH    := $(shell uname -m)
 VMLINUX := vmlinux/$(ARCH)/vmlinux.h
@@ -45,7 +45,7 @@ bench: ## Measure against others that log packets (some 8 minutes)
 bench-short: ## The same in half a minute, one round of each
 	@$(MAKE) bench SHORT=1
 
-soak: deps ## Run under traffic for 10 minutes (SECONDS=), watching memory and sums
+soak: deps ## Run under traffic for 10 minutes (SOAK= seconds), watching memory and sums
 	$(CARGO) bench --locked --bench soak
 
 lint: deps ## Check the style of Rust and C

@@ -3,7 +3,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -312,17 +311,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The process's arguments; prints what else was asked for, help, version or
-    /// the usage error, and exits where there is nothing to run.
-    pub fn from_args() -> Config {
-        let args = Args::parse();
-        if let Some(instead) = &args.instead {
-            std::process::exit(print(instead).into());
-        }
-        Config::check(args).unwrap_or_else(|err| err.exit())
-    }
-
-    /// The same from given arguments, the first being the program's name.
+    /// Given arguments, the first being the program's name.
     pub fn try_from_iter<I, T>(args: I) -> Result<Config, clap::Error>
     where
         I: IntoIterator<Item = T>,
@@ -407,25 +396,43 @@ impl Config {
     }
 }
 
-/// Print it on stdout; the exit status.
-fn print(instead: &Instead) -> u8 {
+/// What the arguments ask for.
+#[derive(Debug)]
+pub enum Request {
+    /// To log.
+    Log(Box<Config>),
+    /// This on stdout, and nothing else.
+    Print(Vec<u8>),
+}
+
+impl Request {
+    /// The process's arguments; prints help, version or the usage error and
+    /// exits where there is nothing to do.
+    pub fn from_args() -> Request {
+        let args = Args::parse();
+        match &args.instead {
+            Some(instead) => Request::Print(generate(instead)),
+            None => Request::Log(Box::new(Config::check(args).unwrap_or_else(|err| err.exit()))),
+        }
+    }
+}
+
+/// A completion script, or the manual page.
+fn generate(instead: &Instead) -> Vec<u8> {
     let mut command = Args::command();
     let mut text = Vec::new();
     match *instead {
         Instead::Completions { shell } => {
             clap_complete::generate(shell, &mut command, "xdplog", &mut text);
         }
-        // Cannot fail: it writes to memory.
         Instead::Man => {
             // It has no page of its own to refer to.
             let command = command.mut_subcommand("completions", |command| command.hide(true));
+            // Cannot fail: it writes to memory.
             drop(clap_mangen::Man::new(command).render(&mut text));
         }
     }
-    match io::stdout().write_all(&text) {
-        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => 1,
-        _ => 0,
-    }
+    text
 }
 
 #[cfg(test)]

@@ -2,14 +2,18 @@
 
 #![forbid(unsafe_code)]
 
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use xdplog::app::{self, Outcome};
-use xdplog::cli::Config;
+use xdplog::cli::Request;
 use xdplog::talk;
 
 fn main() -> ExitCode {
-    let config = Config::from_args();
+    let config = match Request::from_args() {
+        Request::Log(config) => config,
+        Request::Print(text) => return print(&text),
+    };
     match app::run(&config) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Unbalanced) => ExitCode::from(3),
@@ -17,5 +21,13 @@ fn main() -> ExitCode {
             talk::say(&format!("xdplog: {err:#}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// On stdout; a reader who went away has what it wanted.
+fn print(text: &[u8]) -> ExitCode {
+    match io::stdout().write_all(text) {
+        Err(err) if err.kind() != ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
     }
 }

@@ -1,10 +1,15 @@
-//! The generated skeleton, and the Rust mirror of `record.h` with its accessors.
-//! Units and byte order are converted here, once; nothing here decides.
+//! The generated skeleton, and the Rust mirror of `record.h`. Nothing here
+//! decides.
+
+mod batch;
+mod record;
 
 use std::mem::{offset_of, size_of};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use plain::Plain;
+
+pub use self::batch::{Waiting, captures};
 
 /// What libbpf-cargo generated from `xdplog.bpf.c`.
 #[allow(clippy::all, clippy::pedantic, missing_docs, unsafe_code, unused)]
@@ -189,177 +194,6 @@ const _: () = {
     assert!(size_of::<skel::types::knobs>() == 28 + 4 * MAX_IFACES);
 };
 
-impl Record {
-    /// The records in `data`. A perf sample is padded, so its length is an
-    /// upper bound: what is left over after the last whole record is dropped.
-    pub fn all_in(data: &[u8]) -> &[Record] {
-        let whole = data.len() - data.len() % size_of::<Record>();
-        // Neither error can come: the length is whole records, and perf aligns
-        // samples to the 4 bytes that a record needs.
-        plain::slice_from_bytes(&data[..whole]).unwrap_or(&[])
-    }
-
-    /// When the packet arrived: `CLOCK_MONOTONIC`, ns.
-    #[inline]
-    pub fn ts_ns(&self) -> u64 {
-        u64::from(self.ts_hi) << 32 | u64::from(self.ts_lo)
-    }
-
-    /// Whether the addresses are IPv6.
-    #[inline]
-    pub fn is_ipv6(&self) -> bool {
-        self.flags & REC_IPV6 != 0
-    }
-
-    /// The source address's bytes, network order; IPv4 in the first four.
-    #[inline]
-    pub fn source_bytes(&self) -> &[u8; 16] {
-        &self.saddr
-    }
-
-    /// The destination address's bytes, likewise.
-    #[inline]
-    pub fn destination_bytes(&self) -> &[u8; 16] {
-        &self.daddr
-    }
-
-    /// Source address.
-    pub fn source(&self) -> IpAddr {
-        self.addr(&self.saddr)
-    }
-
-    /// Destination address.
-    pub fn destination(&self) -> IpAddr {
-        self.addr(&self.daddr)
-    }
-
-    fn addr(&self, bytes: &[u8; 16]) -> IpAddr {
-        address(bytes, self.flags)
-    }
-
-    /// XDP's verdict, `enum xdp_action` of `linux/bpf.h`; 2 is `XDP_PASS`.
-    #[inline]
-    pub fn verdict(&self) -> u8 {
-        (self.verdict_len >> REC_VERDICT_SHIFT) as u8
-    }
-
-    /// Frame length in bytes, all fragments of a multi-buffer frame included.
-    pub fn len(&self) -> u32 {
-        self.verdict_len & REC_LEN_MASK
-    }
-
-    /// Whether the frame was empty: never, as Ethernet has a header.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// IP protocol number: behind the extension headers, for IPv6.
-    pub fn proto(&self) -> u8 {
-        self.proto
-    }
-
-    fn is_icmp(&self) -> bool {
-        self.proto == if self.is_ipv6() { IPPROTO_ICMPV6 } else { IPPROTO_ICMP }
-    }
-
-    /// Source and destination port, where the packet has them.
-    pub fn ports(&self) -> Option<(u16, u16)> {
-        let [a, b, c, d] = self.l4;
-        (self.flags & REC_L4 != 0 && !self.is_icmp())
-            .then(|| (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
-    }
-
-    /// ICMP or ICMPv6 type and code, where the packet has them.
-    pub fn icmp(&self) -> Option<(u8, u8)> {
-        (self.flags & REC_L4 != 0 && self.is_icmp()).then_some((self.l4[0], self.l4[1]))
-    }
-
-    /// TCP flags, FIN 0x01 to CWR 0x80; `None` for other protocols. Zero where
-    /// the header is cut short before them.
-    pub fn tcp_flags(&self) -> Option<u8> {
-        (self.flags & REC_L4 != 0 && self.proto == IPPROTO_TCP).then_some(self.tcp_flags)
-    }
-
-    /// Whether there is a VLAN tag.
-    #[inline]
-    pub fn is_tagged(&self) -> bool {
-        self.vlan[0] & VLAN_PRESENT != 0
-    }
-
-    /// VLAN ids, outermost first; of 12 bits, whatever the record claims.
-    pub fn vlans(&self) -> impl Iterator<Item = u16> + '_ {
-        self.vlan.iter().take_while(|&&v| v & VLAN_PRESENT != 0).map(|v| v & VLAN_ID)
-    }
-
-    /// Whether the packet is a fragment, first or later.
-    pub fn is_fragment(&self) -> bool {
-        self.flags & REC_FRAGMENT != 0
-    }
-
-    /// Whether the frame is shorter than its headers say.
-    pub fn is_truncated(&self) -> bool {
-        self.flags & REC_TRUNCATED != 0
-    }
-
-    /// Receive queue.
-    pub fn queue(&self) -> u16 {
-        self.rxq
-    }
-
-    /// Id of the rule that decided; 0 is none.
-    pub fn rule(&self) -> u32 {
-        self.rule
-    }
-
-    /// The interface's slot, below [`MAX_SLOTS`] whatever the record claims.
-    #[inline]
-    pub fn slot(&self) -> usize {
-        usize::from(self.iface).min(SLOT_MOVED)
-    }
-}
-
-/// The records in `data` that have bytes of their frames with them, and these.
-/// Lengths in there are claims: what goes beyond `data` ends it.
-pub fn captures(mut data: &[u8]) -> impl Iterator<Item = (&Record, &[u8])> {
-    std::iter::from_fn(move || {
-        // What is shorter than one is the padding of a perf sample.
-        let capture: &Capture = plain::from_bytes(data).ok()?;
-        let rest = &data[size_of::<Capture>()..];
-        let bytes = rest.get(..capture.cap_len as usize)?;
-        data = rest.get(bytes.len().next_multiple_of(4)..).unwrap_or(&[]);
-        Some((&capture.rec, bytes))
-    })
-}
-
-/// What waits in one CPU's batch, copied out of the map `batches`; to be read
-/// like a sample.
-#[derive(Debug)]
-pub struct Waiting {
-    bytes: Vec<u8>,
-    start: usize,
-    len: usize,
-}
-
-impl Waiting {
-    /// `value` is a batch as read from the map.
-    pub fn new(value: &[u8]) -> Waiting {
-        let used = BatchHead::from_bytes(value).map_or(0, |head| head.used as usize);
-        let data = value.get(size_of::<BatchHead>()..).unwrap_or(&[]);
-        // How much is used is the kernel side's claim.
-        let data = &data[..used.min(BATCH_BYTES).min(data.len())];
-        // Copied to where it is aligned for a record.
-        let mut bytes = vec![0; data.len() + align_of::<Record>()];
-        let start = bytes.as_ptr().align_offset(align_of::<Record>());
-        bytes[start..start + data.len()].copy_from_slice(data);
-        Waiting { bytes, start, len: data.len() }
-    }
-
-    /// The records, and bytes of their frames where these are captured.
-    pub fn data(&self) -> &[u8] {
-        &self.bytes[self.start..self.start + self.len]
-    }
-}
-
 /// The address that these flags say the bytes hold.
 fn address(bytes: &[u8; 16], flags: u8) -> IpAddr {
     match bytes {
@@ -398,15 +232,6 @@ impl Summary {
     }
 }
 
-impl BatchHead {
-    /// The head of a batch as read from the map; `None` if it is no batch.
-    pub fn from_bytes(value: &[u8]) -> Option<BatchHead> {
-        let mut head = BatchHead::default();
-        plain::copy_from_bytes(&mut head, value).ok()?;
-        Some(head)
-    }
-}
-
 impl Counters {
     /// One CPU's counters as read from the map; `None` if they are none.
     pub fn from_bytes(value: &[u8]) -> Option<Counters> {
@@ -428,58 +253,5 @@ impl std::ops::AddAssign for Counters {
         for (all, more) in self.verdicts.iter_mut().zip(other.verdicts) {
             *all += more;
         }
-    }
-}
-
-#[cfg(test)]
-impl Record {
-    /// A record of a packet from `source`, for the tests of the formats.
-    pub fn for_test(source: IpAddr, verdict: u8) -> Record {
-        let mut record = Record {
-            verdict_len: u32::from(verdict) << REC_VERDICT_SHIFT | 64,
-            ..Record::default()
-        };
-        match source {
-            IpAddr::V4(addr) => record.saddr[..4].copy_from_slice(&addr.octets()),
-            IpAddr::V6(addr) => {
-                record.saddr = addr.octets();
-                record.flags = REC_IPV6;
-            }
-        }
-        record
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn capture(cap_len: u32, bytes: &[u8]) -> Vec<u8> {
-        [&[7; 64][..], &cap_len.to_ne_bytes(), bytes].concat()
-    }
-
-    /// As a sample would be: aligned to 4.
-    fn read(data: &[u8]) -> Vec<Vec<u8>> {
-        let head = [&(data.len() as u32).to_ne_bytes()[..], &[0; 60]].concat();
-        let waiting = Waiting::new(&[head, data.to_vec()].concat());
-        captures(waiting.data()).map(|(_, bytes)| bytes.to_vec()).collect()
-    }
-
-    #[test]
-    fn captured_frames_with_padding_and_with_lies() {
-        let two = [capture(5, b"first\0\0\0"), capture(4, b"next")].concat();
-        assert_eq!(read(&two), [b"first".to_vec(), b"next".to_vec()]);
-        assert_eq!(read(&[two.clone(), vec![0; 4]].concat()).len(), 2, "a sample's padding");
-        assert_eq!(read(&[two, capture(5, b"less")].concat()).len(), 2, "a length beyond the end");
-        assert_eq!(read(&capture(u32::MAX, b"")), [[0; 0]; 0]);
-        assert_eq!(read(b""), [[0; 0]; 0]);
-    }
-
-    #[test]
-    fn a_batch_that_claims_too_much() {
-        let mut value = vec![0; 64 + 128];
-        value[..4].copy_from_slice(&u32::MAX.to_ne_bytes());
-        assert_eq!(Record::all_in(Waiting::new(&value).data()).len(), 2);
-        assert_eq!(Waiting::new(&[]).data().len(), 0);
     }
 }

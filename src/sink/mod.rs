@@ -7,6 +7,7 @@
 mod destination;
 mod files;
 mod finished;
+mod names;
 mod output;
 
 use std::io;

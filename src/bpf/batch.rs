@@ -1,0 +1,93 @@
+//! What comes in a sample, or waits in a batch: records, one behind the other,
+//! with bytes of their frames or without. Lengths in there are claims.
+
+#![forbid(unsafe_code)]
+
+use std::mem::{align_of, size_of};
+
+use super::{BATCH_BYTES, BatchHead, Capture, Record};
+
+/// The records in `data` that have bytes of their frames with them, and these.
+/// Lengths in there are claims: what goes beyond `data` ends it.
+pub fn captures(mut data: &[u8]) -> impl Iterator<Item = (&Record, &[u8])> {
+    std::iter::from_fn(move || {
+        // What is shorter than one is the padding of a perf sample.
+        let capture: &Capture = plain::from_bytes(data).ok()?;
+        let rest = &data[size_of::<Capture>()..];
+        let bytes = rest.get(..capture.cap_len as usize)?;
+        data = rest.get(bytes.len().next_multiple_of(4)..).unwrap_or(&[]);
+        Some((&capture.rec, bytes))
+    })
+}
+
+/// What waits in one CPU's batch, copied out of the map `batches`; to be read
+/// like a sample.
+#[derive(Debug)]
+pub struct Waiting {
+    bytes: Vec<u8>,
+    start: usize,
+    len: usize,
+}
+
+impl Waiting {
+    /// `value` is a batch as read from the map.
+    pub fn new(value: &[u8]) -> Waiting {
+        let used = BatchHead::from_bytes(value).map_or(0, |head| head.used as usize);
+        let data = value.get(size_of::<BatchHead>()..).unwrap_or(&[]);
+        // How much is used is the kernel side's claim.
+        let data = &data[..used.min(BATCH_BYTES).min(data.len())];
+        // Copied to where it is aligned for a record.
+        let mut bytes = vec![0; data.len() + align_of::<Record>()];
+        let start = bytes.as_ptr().align_offset(align_of::<Record>());
+        bytes[start..start + data.len()].copy_from_slice(data);
+        Waiting { bytes, start, len: data.len() }
+    }
+
+    /// The records, and bytes of their frames where these are captured.
+    pub fn data(&self) -> &[u8] {
+        &self.bytes[self.start..self.start + self.len]
+    }
+}
+
+impl BatchHead {
+    /// The head of a batch as read from the map; `None` if it is no batch.
+    pub fn from_bytes(value: &[u8]) -> Option<BatchHead> {
+        let mut head = BatchHead::default();
+        plain::copy_from_bytes(&mut head, value).ok()?;
+        Some(head)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn capture(cap_len: u32, bytes: &[u8]) -> Vec<u8> {
+        [&[7; 64][..], &cap_len.to_ne_bytes(), bytes].concat()
+    }
+
+    /// As a sample would be: aligned to 4.
+    fn read(data: &[u8]) -> Vec<Vec<u8>> {
+        let head = [&(data.len() as u32).to_ne_bytes()[..], &[0; 60]].concat();
+        let waiting = Waiting::new(&[head, data.to_vec()].concat());
+        captures(waiting.data()).map(|(_, bytes)| bytes.to_vec()).collect()
+    }
+
+    #[test]
+    fn captured_frames_with_padding_and_with_lies() {
+        let two = [capture(5, b"first\0\0\0"), capture(4, b"next")].concat();
+        assert_eq!(read(&two), [b"first".to_vec(), b"next".to_vec()]);
+        assert_eq!(read(&[two.clone(), vec![0; 4]].concat()).len(), 2, "a sample's padding");
+        assert_eq!(read(&[two, capture(5, b"less")].concat()).len(), 2, "a length beyond the end");
+        assert_eq!(read(&capture(u32::MAX, b"")), [[0; 0]; 0]);
+        assert_eq!(read(b""), [[0; 0]; 0]);
+    }
+
+    #[test]
+    fn a_batch_that_claims_too_much() {
+        let mut value = vec![0; 64 + 128];
+        value[..4].copy_from_slice(&u32::MAX.to_ne_bytes());
+        assert_eq!(Record::all_in(Waiting::new(&value).data()).len(), 2);
+        assert_eq!(Waiting::new(&[]).data().len(), 0);
+    }
+}
