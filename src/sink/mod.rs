@@ -219,7 +219,8 @@ impl Sink {
 #[cfg(test)]
 mod tests {
     use std::fs::{File, OpenOptions};
-    use std::io::Read;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
     use std::time::Duration;
 
     use super::*;
@@ -329,6 +330,26 @@ mod tests {
             let Counts { written, summarised, dropped } = counts;
             assert_eq!((written[0], summarised[1], dropped[0], dropped[1]), want, "{path}");
         }
+    }
+
+    /// A message that was kept waiting by a busy machine is not lost for that.
+    #[test]
+    fn what_has_room_is_written_past_the_deadline() {
+        let (mut reader, writer) = UnixStream::pair().unwrap();
+        let (_full, full_writer) = UnixStream::pair().unwrap();
+        full_writer.set_nonblocking(true).unwrap();
+        while (&full_writer).write(&[0; 4096]).is_ok() {}
+        full_writer.set_nonblocking(false).unwrap();
+        let shutdown = Shutdown::new().unwrap();
+        shutdown.begin(Duration::ZERO);
+        let write = |to: UnixStream| {
+            Output::new(to.into(), Arc::default()).write_all(b"a line\n", &shutdown)
+        };
+        assert!(matches!(write(writer), (7, Ok(()))));
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "a line\n");
+        assert!(matches!(write(full_writer), (0, Err(Closed::OutOfTime))));
     }
 
     #[test]

@@ -187,8 +187,10 @@ impl Output {
         (done, Ok(()))
     }
 
-    /// Wait until there is room to write.
+    /// Wait until there is room to write. Past the deadline, what has room is
+    /// still written, as one may come late to it on a busy machine.
     fn wait(&self, shutdown: &Shutdown) -> Result<(), Closed> {
+        let mut late = false;
         loop {
             let room = PollFd::new(self.file.as_fd(), PollFlags::POLLOUT);
             let ready = match shutdown.deadline() {
@@ -199,18 +201,17 @@ impl Output {
                 }
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return Err(Closed::OutOfTime);
-                    }
+                    late = left.is_zero();
                     // A millisecond more than left, lest the last one spins.
-                    let left = PollTimeout::try_from(left + Duration::from_millis(1))
-                        .unwrap_or(PollTimeout::MAX);
+                    let left = if late { left } else { left + Duration::from_millis(1) };
+                    let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
                     let mut fds = [room];
                     poll(&mut fds, left).map(|_| fds[0].any())
                 }
             };
             match ready {
                 Ok(Some(true)) => return Ok(()),
+                Ok(_) if late => return Err(Closed::OutOfTime),
                 Ok(_) | Err(nix::Error::EINTR) => {}
                 Err(err) => return Err(Closed::Failed(err.into())),
             }
