@@ -4,77 +4,16 @@
 
 mod common;
 
-use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use common::bench::Bench;
 use common::frames::{HERE_MAC, THERE_MAC};
-use common::reference::{Parsed, reference};
+use common::reference::reference;
 use common::table::{V4, V6, eth, table};
 use etherparse::SlicedPacket;
-use libbpf_rs::ProgramInput;
 use proptest::prelude::*;
-use xdplog::bpf::{FAMILY_IPV4, FAMILY_IPV6, MAX_SLOTS, Record, SLOT_MOVED};
-use xdplog::probe::{Batches, Probe, Ring, Setup};
-
-const XDP_PASS: u32 = 2;
-
-/// The program, loaded and with rings, but not attached to anything.
-struct Bench {
-    probe: Probe,
-    batches: Batches,
-    rings: RefCell<Vec<Ring>>,
-}
-
-impl Bench {
-    fn new() -> Bench {
-        Bench::with(&[1])
-    }
-
-    fn with(ifindexes: &[u32]) -> Bench {
-        common::need_root();
-        // The batch is the CPU's that the program runs on.
-        common::net::pin_to_one_cpu();
-        let setup = Setup {
-            families: FAMILY_IPV4 | FAMILY_IPV6,
-            ifindexes: ifindexes.to_vec(),
-            ring_size: 1 << 20,
-            overflow_sources: 16,
-            snaplen: 0,
-            sample: 0,
-            rate: 0,
-        };
-        let probe = Probe::load(&setup).unwrap();
-        let rings = RefCell::new(probe.open_rings(256).unwrap());
-        Bench { batches: probe.batches().unwrap(), probe, rings }
-    }
-
-    /// Run one frame through; its record, if it has one.
-    fn run(&self, frame: &[u8]) -> Option<Record> {
-        let mut out = vec![0; frame.len() + 64];
-        let input = ProgramInput {
-            data_in: Some(frame),
-            data_out: Some(&mut out),
-            ..ProgramInput::default()
-        };
-        let output = self.probe.program().test_run(input).unwrap();
-        assert_eq!(output.return_value, XDP_PASS, "{frame:02x?}");
-        assert_eq!(output.data.as_deref(), Some(frame), "the frame is unchanged");
-        assert!(self.batches.flush(0), "nothing else is at work on the batch");
-        let mut records = Vec::new();
-        for ring in &mut *self.rings.borrow_mut() {
-            ring.samples.read(|data| records.extend_from_slice(Record::all_in(data))).unwrap();
-        }
-        assert!(records.len() <= 1, "one record a frame");
-        records.pop()
-    }
-
-    /// Run a frame and compare with the reference.
-    fn check(&self, frame: &[u8]) {
-        let got = self.run(frame).map(|record| Parsed::of(&record));
-        assert_eq!(got, reference(frame), "left the program, right the reference: {frame:02x?}");
-    }
-}
+use xdplog::bpf::{MAX_SLOTS, Record, SLOT_MOVED};
 
 #[test]
 fn each_frame_whole_and_cut_at_every_byte() {

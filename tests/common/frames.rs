@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 
 use etherparse::{IpNumber, Ipv4Header, Ipv6Header, PacketBuilder};
 
-pub use super::net::{HERE_MAC, THERE_MAC};
+pub const HERE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0xa];
+pub const THERE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0xb];
 
 /// UDP over IPv4 from `source`, `payload` bytes behind the header.
 pub fn udp4(source: Ipv4Addr, payload: usize) -> Vec<u8> {

@@ -5,11 +5,13 @@
 //! The namespace "here" is where xdplog runs, on the interface `here0`; "there"
 //! is the far end, `there0`, where traffic comes from.
 
-#![allow(dead_code)] // Each test file uses its own part of this.
+#![allow(dead_code, unused_imports)] // Each test file uses its own part of this.
 
+pub mod bench;
 pub mod frames;
 pub mod json;
 pub mod live;
+pub mod machine;
 pub mod net;
 pub mod pcapng;
 pub mod process;
@@ -18,11 +20,4 @@ pub mod reference;
 pub mod run;
 pub mod table;
 
-/// Needing root and not having it is a failure, never a skip.
-pub fn need_root() {
-    assert!(
-        nix::unistd::geteuid().is_root(),
-        "these tests load BPF programs and make network namespaces, which takes root: \
-         run `make test`, or `cargo test`, which asks sudo for it"
-    );
-}
+pub use machine::need_root;

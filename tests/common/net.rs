@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use nix::libc;
 use nix::net::if_::if_nametoindex;
-use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, setns};
+use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::ReceiveTimeout;
 use nix::sys::time::{TimeVal, TimeValLike};
-use nix::unistd::Pid;
 
-pub const HERE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0xa];
-pub const THERE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0xb];
+pub use super::frames::{HERE_MAC, THERE_MAC};
+pub use super::machine::{cpus, pin_to, pin_to_one_cpu};
+
 pub const HERE_IP: &str = "10.99.0.1";
 pub const THERE_IP: &str = "10.99.0.2";
 pub const HERE_IP6: &str = "fd99::1";
@@ -72,7 +72,7 @@ impl Net {
     /// One pair, with static neighbours and without IPv6, so that no frame
     /// travels that a test did not send.
     pub fn new() -> Net {
-        super::need_root();
+        super::machine::need_root();
         remove_stale();
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let id = format!("{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -230,24 +230,6 @@ pub fn in_ns<R: Send>(ns: &str, f: impl FnOnce() -> R + Send) -> R {
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
-}
-
-/// Keep this thread on CPU 0 from here on.
-pub fn pin_to_one_cpu() {
-    pin_to(0);
-}
-
-/// Keep this thread on a CPU from here on.
-pub fn pin_to(cpu: usize) {
-    let mut cpus = CpuSet::new();
-    cpus.set(cpu).unwrap();
-    sched_setaffinity(Pid::from_raw(0), &cpus).expect("pin to a CPU");
-}
-
-/// The CPUs that this thread may run on.
-pub fn cpus() -> Vec<usize> {
-    let allowed = sched_getaffinity(Pid::from_raw(0)).expect("see the CPUs");
-    (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap()).collect()
 }
 
 /// Output of a command that has to succeed. Runs in the thread's namespace.
