@@ -1,0 +1,193 @@
+//! Frames of any kind through the XDP program by BPF_PROG_TEST_RUN: each passes,
+//! unchanged, its record says what the reference parser says, its captured bytes
+//! are its first, the counters count it once, and every format takes the record.
+//! What an input looks like is in `input.rs`, how a frame is run in `bench.rs`.
+
+#![no_main]
+#![forbid(unsafe_code)]
+
+use std::cell::RefCell;
+
+use jiff::tz::TimeZone;
+use libfuzzer_sys::{Corpus, fuzz_target};
+use xdplog::bpf::{CAPTURE_MAX, Counters, FAMILY_IPV4, Record};
+use xdplog::clock::{Wall, monotonic_ns};
+use xdplog::format::{Classic, Format, Json, Pcapng, Text};
+use xdplog::probe::Setup;
+use xdplog_fuzz::common::bench::{Bench, MIN_FRAME};
+use xdplog_fuzz::common::reference::{Parsed, reference};
+use xdplog_fuzz::input::{self, TAIL};
+
+const XDP_PASS: usize = 2;
+/// Inputs of one program between two looks at its counters.
+const LOOK_EVERY: u64 = 1024;
+/// Inputs between two lines that say how many frames they were.
+const SAY_EVERY: u64 = 1 << 20;
+
+/// The program, loaded in one way, and what it should have counted by now.
+struct Program {
+    bench: Bench,
+    snaplen: usize,
+    ipv4_only: bool,
+    inputs: u64,
+    count: Counters,
+}
+
+impl Program {
+    fn new(snaplen: usize, ipv4_only: bool) -> Program {
+        let mut setup = Setup { snaplen: snaplen as u32, ..Bench::setup() };
+        if ipv4_only {
+            setup.families = FAMILY_IPV4;
+        }
+        let count = Counters::default();
+        Program { bench: Bench::load(&setup), snaplen, ipv4_only, inputs: 0, count }
+    }
+
+    /// Run frames, one after the other, and then compare all that came out.
+    fn check(&mut self, frames: &[Vec<u8>], formats: &mut Formats) {
+        let before = monotonic_ns();
+        for frame in frames {
+            self.bench.pass(frame);
+        }
+        let after = monotonic_ns();
+        let mut expected = frames.iter().filter_map(|frame| {
+            self.count.seen += 1;
+            self.count.bytes += frame.len() as u64;
+            self.count.verdicts[XDP_PASS] += 1;
+            let parsed = reference(frame);
+            match &parsed {
+                None => self.count.not_ip += 1,
+                Some(parsed) if self.ipv4_only && parsed.source.is_ipv6() => {
+                    self.count.unselected += 1;
+                    return None;
+                }
+                Some(_) => self.count.recorded += 1,
+            }
+            parsed.map(|parsed| (parsed, frame))
+        });
+        let mut last = before;
+        self.bench.emitted(|record, bytes| {
+            let (parsed, frame) = expected.next().expect("no more records than packets");
+            let got = Parsed::of(record);
+            assert_eq!(got, parsed, "left the program, right the reference: {frame:02x?}");
+            assert!(got.vlans.iter().all(|&id| id < 4096), "{:?}", got.vlans);
+            assert!((last..=after).contains(&record.ts_ns()), "between before and after, in order");
+            last = record.ts_ns();
+            let kept = frame.len().min(self.snaplen);
+            assert_eq!(bytes, &frame[..kept], "the frame's first bytes: {frame:02x?}");
+            formats.check(record, bytes);
+        });
+        assert_eq!(expected.next(), None, "no fewer records than packets");
+        drop(expected);
+
+        self.inputs += 1;
+        if self.inputs.is_multiple_of(LOOK_EVERY) {
+            assert_eq!(self.bench.counters(), self.count, "left the program's, right ours");
+        }
+    }
+}
+
+/// All formats, and room for what they write.
+struct Formats {
+    classic: Classic,
+    text: Text,
+    json: Json,
+    pcapng: Pcapng,
+    out: Vec<u8>,
+}
+
+impl Formats {
+    fn new() -> Formats {
+        let (names, wall) = (["eth0".to_string()], Wall::now());
+        Formats {
+            classic: Classic,
+            text: Text::new(&names, wall, TimeZone::UTC, true),
+            json: Json::new(&names, wall),
+            pcapng: Pcapng::new(names.len(), wall),
+            out: vec![0; CAPTURE_MAX + 1024],
+        }
+    }
+
+    fn check(&mut self, record: &Record, bytes: &[u8]) {
+        let line = write(&mut self.classic, record, bytes, &mut self.out);
+        let expected = format!("LOG: SRC {}, ACTION {}\n", record.source(), record.verdict());
+        assert_eq!(line, expected.as_bytes());
+        let line = write(&mut self.text, record, bytes, &mut self.out);
+        assert!(is_a_line(line), "{record:?}");
+        let line = write(&mut self.json, record, bytes, &mut self.out);
+        assert!(is_a_line(line), "{record:?}");
+        let json: serde_json::Value = serde_json::from_slice(line).expect("JSON");
+        assert_eq!(json["src"], record.source().to_string());
+        assert_eq!(json["len"], record.len());
+        let block = write(&mut self.pcapng, record, bytes, &mut self.out);
+        let len = (block.len() as u32).to_ne_bytes();
+        assert_eq!(block.len() % 4, 0, "{record:?}");
+        assert_eq!((&block[4..8], &block[block.len() - 4..]), (&len[..], &len[..]));
+    }
+}
+
+/// What a format writes into no more room than it says it takes.
+fn write<'a>(
+    format: &mut impl Format,
+    record: &Record,
+    bytes: &[u8],
+    out: &'a mut [u8],
+) -> &'a [u8] {
+    let room = max_len(format) + bytes.len();
+    let len = format.record(record, bytes, &mut out[..room]);
+    &out[..len]
+}
+
+fn max_len<F: Format>(_: &F) -> usize {
+    F::MAX_LEN
+}
+
+fn is_a_line(line: &[u8]) -> bool {
+    let end = line.iter().position(|&byte| byte == b'\n');
+    end == Some(line.len() - 1) && line.is_ascii()
+}
+
+struct Fuzz {
+    programs: [Program; 4],
+    formats: Formats,
+    inputs: u64,
+    frames: u64,
+}
+
+thread_local! {
+    static FUZZ: RefCell<Fuzz> = RefCell::new(Fuzz {
+        programs: [
+            Program::new(0, false),
+            // Odd, so that bytes are padded; and short, so that headers are cut.
+            Program::new(61, false),
+            // All that fits.
+            Program::new(CAPTURE_MAX, false),
+            Program::new(0, true),
+        ],
+        formats: Formats::new(),
+        inputs: 0,
+        frames: 0,
+    });
+}
+
+fuzz_target!(|data: &[u8]| -> Corpus {
+    let Some((control, frames)) = input::read(data) else { return Corpus::Reject };
+    let mut frames: Vec<Vec<u8>> =
+        frames.filter(|frame| frame.len() >= MIN_FRAME).map(<[u8]>::to_vec).collect();
+    if frames.is_empty() {
+        return Corpus::Reject;
+    }
+    if control.long {
+        // No two bytes near each other are the same, so that none is out of place.
+        frames.iter_mut().for_each(|frame| frame.extend((0..TAIL).map(|at| (at % 251) as u8)));
+    }
+    FUZZ.with_borrow_mut(|fuzz| {
+        fuzz.programs[control.program].check(&frames, &mut fuzz.formats);
+        fuzz.inputs += 1;
+        fuzz.frames += frames.len() as u64;
+        if fuzz.inputs.is_multiple_of(SAY_EVERY) {
+            eprintln!("{} inputs run, {} frames: all as they should be", fuzz.inputs, fuzz.frames);
+        }
+    });
+    Corpus::Keep
+});

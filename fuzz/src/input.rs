@@ -1,0 +1,72 @@
+//! An input: a byte that says how the frames are run, and then the frames, with
+//! a separator between two. Any bytes are an input; what they mean on the wire
+//! is not known here.
+
+/// Between two frames; a fuzzer that has seen it moves whole frames about.
+pub const SEPARATOR: [u8; 4] = *b"NEXT";
+/// No more frames are run of one input: they fit in a batch, and a batch in a
+/// ring.
+pub const MAX_FRAMES: usize = 16;
+/// Bytes behind each frame of a long input: more than a page, so that the frame
+/// is one of several buffers.
+pub const TAIL: usize = 4096;
+
+/// How an input's frames are run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Control {
+    /// Which of the four programs runs them.
+    pub program: usize,
+    /// Each has [`TAIL`] bytes more.
+    pub long: bool,
+}
+
+impl Control {
+    fn of(byte: u8) -> Control {
+        // Long ones take several times as long: an eighth are enough.
+        Control { program: usize::from(byte & 3), long: byte & 0x1c == 0x1c }
+    }
+
+    fn byte(self) -> u8 {
+        self.program as u8 & 3 | if self.long { 0x1c } else { 0 }
+    }
+}
+
+/// The input that has these frames run so.
+pub fn write(control: Control, frames: &[&[u8]]) -> Vec<u8> {
+    let mut out = vec![control.byte()];
+    out.extend(frames.join(&SEPARATOR[..]));
+    out
+}
+
+/// What an input says; `None` if it is empty.
+pub fn read(data: &[u8]) -> Option<(Control, impl Iterator<Item = &[u8]>)> {
+    let (&control, rest) = data.split_first()?;
+    let mut rest = Some(rest);
+    let frames = std::iter::from_fn(move || {
+        let all = rest?;
+        let at = all.windows(SEPARATOR.len()).position(|four| four == SEPARATOR);
+        rest = at.map(|at| &all[at + SEPARATOR.len()..]);
+        Some(at.map_or(all, |at| &all[..at]))
+    });
+    Some((Control::of(control), frames.take(MAX_FRAMES)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for program in 0..4 {
+            for long in [false, true] {
+                let control = Control { program, long };
+                let frames: [&[u8]; 3] = [b"one", b"", b"three"];
+                let input = write(control, &frames);
+                let (read, rest) = read(&input).unwrap();
+                assert_eq!(read, control);
+                assert_eq!(rest.collect::<Vec<_>>(), frames);
+            }
+        }
+        assert!(read(b"").is_none());
+    }
+}
