@@ -8,12 +8,13 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use common::bench::Bench;
-use common::frames::{HERE_MAC, THERE_MAC};
-use common::reference::reference;
+use common::frames::{HERE_MAC, THERE_MAC, chain6, tagged};
+use common::reference::{Parsed, reference};
 use common::table::{V4, V6, eth, table};
 use etherparse::SlicedPacket;
 use proptest::prelude::*;
-use xdplog::bpf::{MAX_SLOTS, Record, SLOT_MOVED};
+use xdplog::bpf::{CAPTURE_MAX, MAX_SLOTS, Record, SLOT_MOVED};
+use xdplog::probe::Setup;
 
 #[test]
 fn each_frame_whole_and_cut_at_every_byte() {
@@ -55,6 +56,57 @@ fn frames_larger_than_a_page() {
         let mut frame = Vec::new();
         eth().ipv6(V6.0, V6.1, 64).tcp(1, 2, 3, 4).write(&mut frame, &vec![1; len]).unwrap();
         bench.check(&frame);
+    }
+}
+
+/// A frame of several buffers has its headers where they are: behind the first,
+/// or across two. Where that one ends is the kernel's: some 3,500 bytes.
+#[test]
+fn headers_behind_the_first_buffer() {
+    let bench = Bench::new();
+    for len in (1200..1600).step_by(8) {
+        for proto in [6, 17, 58, 132] {
+            let (long, rest) = ([0; 2048], vec![0; len]);
+            let chain: [(u8, &[u8]); 4] =
+                [(0, &long), (60, &rest), (44, &[0, 0, 0, 1, 0, 0, 0, 9]), (43, &[0; 8])];
+            let mut frame = chain6(&chain, proto, &[0x5a; 600]);
+            bench.check(&frame);
+            bench.check(&tagged(&frame, &[(0x8100, 5)]));
+            // The same as a jumbogram, and one that ends in its last headers.
+            frame[18..20].fill(0);
+            bench.check(&frame);
+            let headers = frame.len() - 600;
+            for cut in 0..20 {
+                bench.check(&frame[..headers + 14 - cut]);
+            }
+        }
+    }
+}
+
+/// Bytes of a frame that the padded ones of a batch always hold (README).
+const CAPTURED: usize = CAPTURE_MAX - 3;
+
+/// As many bytes as were asked for, and fit: of each frame the first.
+#[test]
+fn captured_bytes_are_the_first_of_the_frame() {
+    for snaplen in [1, 61, 64, 3600, 70_000] {
+        let bench = Bench::load(&Setup { snaplen, ..Bench::setup() });
+        for len in [0, 1, 2, 3, 3000, 3600, 9000, 65_000] {
+            let mut frame = Vec::new();
+            let payload: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
+            eth().ipv4(V4.0, V4.1, 64).udp(1, 2).write(&mut frame, &payload).unwrap();
+            // Ethernet padding is captured too.
+            frame.extend_from_slice(&[0xee; 500]);
+            bench.pass(&frame);
+            let kept = frame.len().min(snaplen as usize).min(CAPTURED);
+            let mut records = 0;
+            bench.emitted(|record, bytes| {
+                assert_eq!(Some(Parsed::of(record)), reference(&frame));
+                assert_eq!(bytes, &frame[..kept], "{snaplen} bytes of {}", frame.len());
+                records += 1;
+            });
+            assert_eq!(records, 1);
+        }
     }
 }
 

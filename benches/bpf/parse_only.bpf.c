@@ -15,6 +15,9 @@
 
 #include "../../src/bpf/record.h"
 
+/* All zeros: no frame here is of several buffers. */
+const volatile struct knobs knobs;
+
 #include "../../src/bpf/parse.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -35,7 +38,7 @@ int parse_only(struct xdp_md *ctx)
 	__u32 zero = 0;
 	struct record *rec = bpf_map_lookup_elem(&scratch, &zero);
 
-	if (rec && !parse_frame(data, end, end - data, rec)) {
+	if (rec && !parse_frame(ctx, end - data, rec)) {
 		rec->ts_lo = now;
 		rec->ts_hi = now >> 32;
 		rec->verdict_len = XDP_PASS << REC_VERDICT_SHIFT |

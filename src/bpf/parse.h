@@ -36,15 +36,20 @@
 
 /*
  * Where parsing stands, as offsets into the frame. limit is where the IP packet
- * ends by its own account: a frame may be longer (Ethernet padding) and no read
- * may enter the rest.
+ * ends, by its own account and within the frame: a frame may be longer
+ * (Ethernet padding) and no read may enter the rest.
  */
 struct cursor {
+	struct xdp_md *ctx;
 	void *data;
-	void *end;
+	void *end; /* of the first buffer of the frame */
+	void *spare;
 	__u32 offset;
 	__u32 limit;
 };
+
+/* The longest header that is read at once, IPv6's. */
+#define MAX_HEADER 40
 
 /* An IPv6 extension header's common start, RFC 8200, section 4. */
 struct ipv6_extension {
@@ -55,9 +60,8 @@ struct ipv6_extension {
 };
 
 /*
- * Step over the next size bytes; NULL if the frame or the IP packet ends before
- * them. The comparison with end is the bound that the verifier wants to see for
- * reads through what is returned.
+ * Step over the next size bytes, to be read through what is returned, up to the
+ * next take; NULL if the frame or the IP packet ends before them.
  */
 static __always_inline void *cursor_take(struct cursor *cur, __u32 size)
 {
@@ -66,8 +70,17 @@ static __always_inline void *cursor_take(struct cursor *cur, __u32 size)
 	void *at = cur->data + offset;
 	void *next = at + size;
 
-	if (offset + size > cur->limit || next > cur->end)
+	if (offset + size > cur->limit)
 		return NULL;
+	/* The bound that the verifier wants to see. What is within the limit
+	 * and beyond this is in another buffer of the frame, or across two.
+	 */
+	if (next > cur->end) {
+		if (!knobs.frags ||
+		    bpf_xdp_load_bytes(cur->ctx, offset, cur->spare, size))
+			return NULL;
+		at = cur->spare;
+	}
 	/* The difference of two packet pointers is any number to the verifier,
 	 * and the barrier keeps the compiler from seeing through that. So all
 	 * paths to here look alike; without this, each number of tags and each
@@ -77,6 +90,32 @@ static __always_inline void *cursor_take(struct cursor *cur, __u32 size)
 	asm volatile("" : "+r"(next));
 	cur->offset = next - cur->data;
 	return at;
+}
+
+/* Step over the next size bytes, which nobody reads; false if there are fewer.
+ */
+static __always_inline bool cursor_skip(struct cursor *cur, __u32 size)
+{
+	__u32 offset = cur->offset & MAX_OFFSET;
+	void *next = cur->data + offset + (size & 0xfff);
+
+	if (offset + size > cur->limit)
+		return false;
+	/* As above. */
+	asm volatile("" : "+r"(next));
+	cur->offset = next - cur->data;
+	return true;
+}
+
+/* The IP packet ends at this offset, by its own account. */
+static __always_inline void cursor_bound(struct cursor *cur, __u32 limit,
+					 struct record *rec)
+{
+	/* So far the limit is the frame's. */
+	if (limit > cur->limit)
+		rec->flags |= REC_TRUNCATED;
+	else
+		cur->limit = limit;
 }
 
 /* Ethernet and up to MAX_VLANS tags: the EtherType in host order, or NOT_IP. */
@@ -156,8 +195,7 @@ static __always_inline void parse_l4(struct cursor *cur, struct record *rec)
 	rec->tcp_flags = at[9];
 }
 
-static __always_inline int parse_ipv4(struct cursor *cur, struct record *rec,
-				      __u32 frame_len)
+static __always_inline int parse_ipv4(struct cursor *cur, struct record *rec)
 {
 	__u32 start = cur->offset;
 	struct iphdr *ip = cursor_take(cur, sizeof(*ip));
@@ -175,14 +213,12 @@ static __always_inline int parse_ipv4(struct cursor *cur, struct record *rec,
 	frag = bpf_ntohs(ip->frag_off);
 	if (frag & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET))
 		rec->flags |= REC_FRAGMENT;
-	cur->limit = start + bpf_ntohs(ip->tot_len);
-	if (cur->limit > frame_len)
-		rec->flags |= REC_TRUNCATED;
+	cursor_bound(cur, start + bpf_ntohs(ip->tot_len), rec);
 
 	/* The options; for none of them, whether the length covers the header
 	 * is still to be found out.
 	 */
-	if (!cursor_take(cur, ip->ihl * 4 - sizeof(*ip))) {
+	if (!cursor_skip(cur, ip->ihl * 4 - sizeof(*ip))) {
 		rec->flags |= REC_TRUNCATED;
 		return 0;
 	}
@@ -223,7 +259,7 @@ static __always_inline bool parse_extensions(struct cursor *cur,
 				rec->proto = ext->nexthdr;
 				return false;
 			}
-		} else if (!cursor_take(cur, ext->len * 8)) {
+		} else if (!cursor_skip(cur, ext->len * 8)) {
 			rec->flags |= REC_TRUNCATED;
 			return false;
 		}
@@ -232,8 +268,7 @@ static __always_inline bool parse_extensions(struct cursor *cur,
 	return true;
 }
 
-static __always_inline int parse_ipv6(struct cursor *cur, struct record *rec,
-				      __u32 frame_len)
+static __always_inline int parse_ipv6(struct cursor *cur, struct record *rec)
 {
 	struct ipv6hdr *ip = cursor_take(cur, sizeof(*ip));
 	__u32 payload;
@@ -247,14 +282,11 @@ static __always_inline int parse_ipv6(struct cursor *cur, struct record *rec,
 	rec->flags |= REC_IPV6;
 
 	payload = bpf_ntohs(ip->payload_len);
-	cur->limit = cur->offset + payload;
 	/* RFC 2675: a jumbogram has its length in the hop-by-hop option, which
 	 * is above 65,535 by definition; the frame is the bound.
 	 */
-	if (!payload && ip->nexthdr == IPPROTO_HOPOPTS)
-		cur->limit = frame_len;
-	if (cur->limit > frame_len)
-		rec->flags |= REC_TRUNCATED;
+	if (payload || ip->nexthdr != IPPROTO_HOPOPTS)
+		cursor_bound(cur, cur->offset + payload, rec);
 
 	if (parse_extensions(cur, rec))
 		parse_l4(cur, rec);
@@ -265,10 +297,17 @@ static __always_inline int parse_ipv6(struct cursor *cur, struct record *rec,
  * Fill in all of rec that the frame tells: everything but time, interface,
  * queue, verdict and rule. 0, or NOT_IP.
  */
-static __always_inline int parse_frame(void *data, void *end, __u32 frame_len,
+static __always_inline int parse_frame(struct xdp_md *ctx, __u32 frame_len,
 				       struct record *rec)
 {
-	struct cursor cur = {.data = data, .end = end, .limit = frame_len};
+	__u8 spare[MAX_HEADER];
+	struct cursor cur = {
+	    .ctx = ctx,
+	    .data = (void *)(long)ctx->data,
+	    .end = (void *)(long)ctx->data_end,
+	    .spare = spare,
+	    .limit = frame_len,
+	};
 	int type;
 
 	__builtin_memset(rec->l4, 0, sizeof(rec->l4));
@@ -277,9 +316,9 @@ static __always_inline int parse_frame(void *data, void *end, __u32 frame_len,
 
 	type = parse_ethernet(&cur, rec);
 	if (type == ETH_P_IP)
-		return parse_ipv4(&cur, rec, frame_len);
+		return parse_ipv4(&cur, rec);
 	if (type == ETH_P_IPV6)
-		return parse_ipv6(&cur, rec, frame_len);
+		return parse_ipv6(&cur, rec);
 	return NOT_IP;
 }
 

@@ -70,7 +70,7 @@ static __always_inline void observe(struct xdp_md *ctx, struct batch *batch,
 	if (knobs.snaplen)
 		cap = len < knobs.snaplen ? len : knobs.snaplen;
 	rec = batch_slot(ctx, batch, batch_need(cap), now, nested);
-	if (parse_frame(data, end, len, rec)) {
+	if (parse_frame(ctx, len, rec)) {
 		count->not_ip++;
 	} else if (!selected(rec)) {
 		count->unselected++;
