@@ -6,12 +6,13 @@ IFACE   ?= eth0
 PREFIX  ?= /usr/local
 export SOAK ?= 600
 SUDO    := $(shell test "$$(id -u)" = 0 || echo sudo)
+FUZZ_RUNS ?= 10000000
 ARCH    := $(shell uname -m)
 VMLINUX := vmlinux/$(ARCH)/vmlinux.h
 BIN     := target/release/xdplog
 SHARE   := target/share
 
-.PHONY: help deps build run demo test test-kernels bench bench-short soak lint vmlinux man install uninstall clean
+.PHONY: help deps build run demo test test-kernels fuzz bench bench-short soak lint vmlinux man install uninstall clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +38,10 @@ test-kernels: ## Run them on other kernels too, emulated (some 6 minutes)
 	@KERNELS=1 sh .ci/deps.sh
 	@tests/kernels/run.sh
 
+fuzz: ## Hostile frames against the reference parser (10 M runs, some 10 minutes)
+	@FUZZ=1 sh .ci/deps.sh
+	@FUZZ_RUNS=$(FUZZ_RUNS) sh fuzz/run.sh $(FUZZ_SEEDS)
+
 bench: ## Measure against others that log packets (some 8 minutes)
 	@BENCH=1 sh .ci/deps.sh
 	$(CARGO) build --release --locked --manifest-path benches/tutorial/Cargo.toml
@@ -51,6 +56,7 @@ soak: deps ## Run under traffic for 10 minutes (SOAK= seconds), watching memory 
 lint: deps ## Check the style of Rust and C
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	clang-format --dry-run --Werror src/bpf/*.[ch] tests/bpf/*.c benches/bpf/*.c
 
 vmlinux: deps ## Make the kernel's types anew from the running kernel

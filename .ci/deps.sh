@@ -13,7 +13,7 @@ sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
 
 # With TEST=1 also what tests check the output with, and with BENCH=1 what the
-# benchmark measures against.
+# benchmark measures against; with FUZZ=1 also what compiles libFuzzer.
 more=
 [ -z "${TEST:-}${BENCH:-}" ] || more="tcpdump dumpcap capinfos tshark jq zstd"
 
@@ -25,8 +25,11 @@ if [ -n "$kernels" ] && ! { has dpkg-deb && [ "$(uname -m)" = x86_64 ]; }; then
 	exit 1
 fi
 
+fuzz=
+[ -z "${FUZZ:-}" ] || fuzz=g++
+
 lacking() {
-	for tool in $more $kernels clang clang-format make gcc pkg-config ip bpftool capsh; do
+	for tool in $more $kernels $fuzz clang clang-format make gcc pkg-config ip bpftool capsh; do
 		has "$tool" || { say "no $tool"; return 0; }
 	done
 	pkg-config --exists libelf zlib || { say "no libelf or zlib headers"; return 0; }
@@ -43,12 +46,12 @@ if lacking; then
 		$sudo apt-get install -y -q --no-install-recommends ca-certificates curl \
 			clang clang-format gcc libc6-dev libelf-dev zlib1g-dev pkg-config \
 			make iproute2 libcap2-bin "$bpftool" \
-			${more:+tcpdump wireshark-common tshark jq zstd} \
+			${fuzz:+g++} ${more:+tcpdump wireshark-common tshark jq zstd} \
 			${kernels:+qemu-system-x86 busybox-static cpio xz-utils kmod clang-19}
 	elif has dnf; then
 		$sudo dnf install -y curl clang clang-tools-extra gcc elfutils-libelf-devel \
 			zlib-devel pkgconf-pkg-config make iproute libcap bpftool \
-			${more:+tcpdump wireshark-cli jq zstd}
+			${fuzz:+gcc-c++} ${more:+tcpdump wireshark-cli jq zstd}
 	else
 		say "neither apt-get nor dnf here. Next: install by hand clang, clang-format, gcc," \
 			"libelf and zlib with headers, pkg-config, make, iproute2, capsh, bpftool"

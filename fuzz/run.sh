@@ -6,6 +6,8 @@ captures=
 for capture; do captures="$captures $(realpath "$capture")"; done
 cd "$(dirname "$0")"
 
+PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
+
 # What cargo-fuzz would set, but for a sanitizer, which takes a nightly compiler
 # and looks for what Rust without unsafe code does not do. With a target given,
 # build scripts and macros go without.
