@@ -30,5 +30,5 @@ bin=$CARGO_TARGET_DIR/$target/release
 
 sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
-$sudo "$bin/parse" "$corpus" -runs="${FUZZ_RUNS:-10000000}" -max_len=4096 -dict=parse.dict \
+$sudo "$bin/parse" "$corpus" -runs="${FUZZ_RUNS:-10000000}" -max_len=20000 -dict=parse.dict \
 	-artifact_prefix=artifacts/parse/ -print_final_stats=1 -timeout=10

@@ -7,9 +7,10 @@ pub const SEPARATOR: [u8; 4] = *b"NEXT";
 /// No more frames are run of one input: they fit in a batch, and a batch in a
 /// ring.
 pub const MAX_FRAMES: usize = 16;
-/// Bytes behind each frame of a long input: more than a page, so that the frame
-/// is one of several buffers.
-pub const TAIL: usize = 4096;
+/// Bytes behind each frame of a long input, which are the frame's own again and
+/// again: it is then one of several buffers, with room for headers in each, up
+/// to the eight longest that are walked.
+pub const TAIL: usize = 8 * 2048 + 512;
 
 /// How an input's frames are run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

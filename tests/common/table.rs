@@ -128,6 +128,8 @@ pub fn table() -> Vec<(&'static str, Vec<u8>)> {
     table.push(("the longest extension", chain6(&[(60, &long[..])], 6, &data)));
     // Beyond the first buffer of a frame of several.
     table.push(("headers behind a page", chain6(&[(60, &long[..]), (43, &long[..])], 6, &data)));
+    let longest: Vec<(u8, &[u8])> = vec![(60, &long[..]); 8];
+    table.push(("eight of the longest", chain6(&longest, 6, &data)));
     let eight: Vec<(u8, &[u8])> = vec![(60, &[0; 8]); 8];
     table.push(("eight extensions", chain6(&eight, 6, &data)));
     let nine: Vec<(u8, &[u8])> = vec![(60, &[0; 8]); 9];
