@@ -57,11 +57,6 @@ pub fn run(config: &Config) -> Result<Outcome> {
 
     let (stop_tx, stop) = mpsc::unbounded_channel();
     let shutdown = Arc::new(Shutdown::new()?);
-    let on_ctrl_c = stop_tx.clone();
-    // A receiver that is gone means that stopping is under way.
-    shutdown::on_ctrl_c(move || {
-        let _ = on_ctrl_c.send(Stop::Asked);
-    })?;
 
     let mailbox = Arc::new(Mailbox::new()?);
     let (probe, rings, ring_size) = open(config, &ifaces, cpus)?;
@@ -69,6 +64,14 @@ pub fn run(config: &Config) -> Result<Outcome> {
     let mut pressure = Pressure::new(probe.overflow()?, Arc::clone(&mailbox));
     let full = Arc::new(Full::new(config.wait_when_full));
     let destination = Arc::new(destination(config, framing(config, &names, &probe)?, &full)?);
+    // Not before: to open a pipe takes until someone reads it, and nothing is
+    // attached yet that a signal's usual end would not take along. A receiver
+    // that is gone means that stopping is under way.
+    let on_ctrl_c = stop_tx.clone();
+    shutdown::on_ctrl_c(move || {
+        let _ = on_ctrl_c.send(Stop::Asked);
+    })
+    .inspect_err(|_| destination.abandon())?;
     let common = Common {
         destination: Arc::clone(&destination),
         limit: Arc::new(Limit::new(config.count)),

@@ -7,15 +7,23 @@ use std::fs::File;
 use std::io::Read;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use common::frames::udp4;
 use common::live::flood;
 use common::net::Net;
-use common::process::{PATIENCE, PROMPT, Xdplog, assert_balanced, command, count, unread_pipe};
+use common::process::{
+    PATIENCE, PROMPT, Xdplog, assert_balanced, command, count, unread_pipe, wait_until,
+};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
 use nix::unistd::Pid;
+
+/// Where in the kernel a process is that opens a pipe, by what the compiler made of
+/// it: fs/pipe.c.
+const OPENS_PIPE: [&str; 2] = ["wait_for_partner", "fifo_open"];
 
 fn frame() -> Vec<u8> {
     udp4(Ipv4Addr::new(10, 1, 2, 3), 18)
@@ -99,6 +107,29 @@ fn a_second_ctrl_c_exits_at_once() {
     let ended = xdplog.end();
     assert_eq!(ended.code(), Some(130), "{}", ended.stderr);
     assert!(!ended.stderr.contains("seen ="), "no summary: {}", ended.stderr);
+}
+
+/// Opening a pipe takes until someone reads it; nothing is attached until then.
+#[test]
+fn ctrl_c_while_a_pipe_waits_for_its_reader() {
+    let net = Net::new();
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, Mode::S_IRWXU).unwrap();
+    let mut child = command(&net, &["here0", "-q", "-w", pipe.to_str().unwrap()]).spawn().unwrap();
+    let waits = format!("/proc/{}/wchan", child.id());
+    wait_until("it opens the pipe", || {
+        std::fs::read_to_string(&waits).is_ok_and(|at| OPENS_PIPE.contains(&at.as_str()))
+    });
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let ended = std::cell::Cell::new(None);
+    let child = std::cell::RefCell::new(&mut child);
+    wait_until("it ends", || {
+        ended.set(child.borrow_mut().try_wait().unwrap());
+        ended.get().is_some()
+    });
+    assert_eq!(ended.get().unwrap().signal(), Some(Signal::SIGINT as i32));
+    assert!(!net.has_xdp(0));
 }
 
 #[test]
