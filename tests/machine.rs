@@ -1,17 +1,18 @@
-//! What changes the machine itself, its clock and its CPUs: for virtual machines
-//! only, where `make test-kernels` runs these. Elsewhere they are ignored.
+//! What changes the machine itself, its clock, its CPUs, how much it holds back of
+//! what is written, or needs a disk that is slow: for virtual machines only, where `make test-kernels` runs these. Elsewhere they are ignored.
 
 mod common;
 
 use std::fs;
 use std::net::Ipv4Addr;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use common::frames::udp4;
 use common::live::{Sender, flood};
 use common::net::{Net, cpus, pin_to};
 use common::process::{Logged, PATIENCE, Xdplog, assert_balanced, count};
+use nix::mount::{MsFlags, mount, umount};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_settime};
 
@@ -101,4 +102,50 @@ fn a_cpu_goes_offline_and_comes_back() {
         assert_eq!(log.by_source.get(&source), Some(&1), "{source}");
     }
     assert!(log.by_source["10.1.2.3"] > 0);
+}
+
+/// A disk of half a MB a second, and no more of what is to be written held in memory
+/// than that.
+#[test]
+#[ignore = "mounts a disk, and sets how much is held in memory of what is written"]
+fn a_slow_disk() {
+    fs::write("/proc/sys/vm/dirty_background_bytes", "500000").unwrap();
+    fs::write("/proc/sys/vm/dirty_bytes", "1000000").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let flags = MsFlags::empty();
+    mount(Some("/dev/vda"), dir.path(), Some("ext4"), flags, None::<&str>).expect("a disk");
+    let path = dir.path().join("log");
+    let net = Net::new();
+    let file = path.to_str().unwrap();
+    let args = ["here0", "--buffer-size", "256KiB", "-w", file, "--stats-format", "json"];
+    let xdplog = Xdplog::start(&net, &args);
+    let mut sent = 0;
+    // Until the disk is behind by more than the rings hold.
+    while !xdplog.said().contains("summar") {
+        assert!(sent < 5_000_000, "it is no slow disk");
+        flood(&net, 0, &udp4(Ipv4Addr::new(10, 1, 2, 3), 18), 50_000);
+        sent += 50_000;
+    }
+    let behind = || fs::metadata(&path).unwrap().len();
+    // And until it has caught up: what is left at the end has to fit into the time
+    // for stopping.
+    let mut last = (behind(), Instant::now());
+    while last.1.elapsed() < Duration::from_secs(5) {
+        thread::sleep(Duration::from_millis(100));
+        if behind() != last.0 {
+            last = (behind(), Instant::now());
+        }
+    }
+    let ended = xdplog.stop();
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    let summary = ended.summary();
+    let log = Logged::read(fs::File::open(&path).unwrap());
+    umount(dir.path()).unwrap();
+    assert_balanced(&summary);
+    assert_eq!(count(&summary, "seen"), net.received(0));
+    assert_eq!(
+        (count(&summary, "logged"), count(&summary, "summarised"), count(&summary, "lost")),
+        (log.lines, log.summarised, 0)
+    );
+    assert!(log.summarised > 0 && log.lines > 0, "{summary}");
 }
