@@ -12,7 +12,7 @@ VMLINUX := vmlinux/$(ARCH)/vmlinux.h
 BIN     := target/release/xdplog
 SHARE   := target/share
 
-.PHONY: help deps build run demo test test-kernels fuzz bench bench-short soak lint vmlinux man install uninstall clean
+.PHONY: help deps build run demo test test-kernels fuzz bench bench-short bench-xdpdump soak lint vmlinux man install uninstall clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ bench: ## Measure against others that log packets (some 8 minutes)
 
 bench-short: ## The same in half a minute, one round of each
 	@$(MAKE) bench SHORT=1
+
+bench-xdpdump: ## Beside xdpdump, on Debian's kernel, emulated: this one may not run it
+	@KERNELS=1 XDPDUMP=1 sh .ci/deps.sh
+	@benches/xdpdump.sh
 
 soak: deps ## Run under traffic for 10 minutes (SOAK= seconds), watching memory and sums
 	$(CARGO) bench --locked --bench soak

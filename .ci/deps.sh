@@ -19,7 +19,7 @@ more=
 
 # With KERNELS=1 also what boots other kernels; they are Debian's own.
 kernels=
-[ -z "${KERNELS:-}" ] || kernels="qemu-system-x86_64 busybox cpio xz depmod clang-19"
+[ -z "${KERNELS:-}" ] || kernels="qemu-system-x86_64 busybox cpio xz depmod mkfs.ext4 clang-19"
 if [ -n "$kernels" ] && ! { has dpkg-deb && [ "$(uname -m)" = x86_64 ]; }; then
 	say "other kernels are tested on Debian, on x86-64, only"
 	exit 1
@@ -28,8 +28,12 @@ fi
 fuzz=
 [ -z "${FUZZ:-}" ] || fuzz=g++
 
+# With XDPDUMP=1 also that, which runs in those.
+xdpdump=
+[ -z "${XDPDUMP:-}" ] || xdpdump="xdpdump capinfos"
+
 lacking() {
-	for tool in $more $kernels $fuzz clang clang-format make gcc pkg-config ip bpftool capsh; do
+	for tool in $more $kernels $fuzz $xdpdump clang clang-format make gcc pkg-config ip bpftool capsh; do
 		has "$tool" || { say "no $tool"; return 0; }
 	done
 	pkg-config --exists libelf zlib || { say "no libelf or zlib headers"; return 0; }
@@ -47,7 +51,8 @@ if lacking; then
 			clang clang-format gcc libc6-dev libelf-dev zlib1g-dev pkg-config \
 			make iproute2 libcap2-bin "$bpftool" \
 			${fuzz:+g++} ${more:+tcpdump wireshark-common tshark jq zstd} \
-			${kernels:+qemu-system-x86 busybox-static cpio xz-utils kmod clang-19}
+			${kernels:+qemu-system-x86 busybox-static cpio xz-utils kmod e2fsprogs clang-19} \
+			${xdpdump:+xdp-tools wireshark-common}
 	elif has dnf; then
 		$sudo dnf install -y curl clang clang-tools-extra gcc elfutils-libelf-devel \
 			zlib-devel pkgconf-pkg-config make iproute libcap bpftool \

@@ -41,11 +41,16 @@ pub enum Contender {
     TcpdumpWriteShort,
     /// `dumpcap`.
     Dumpcap,
+    /// `xdpdump -w`, of frames as an XDP program leaves them. Its program is of
+    /// a type that not every kernel takes.
+    Xdpdump,
+    /// The same with `-s 128`.
+    XdpdumpShort,
 }
 
 use Contender::{
-    Dumpcap, Nothing, TcpdumpText, TcpdumpWrite, TcpdumpWriteShort, Tutorial, Xdplog, XdplogJson,
-    XdplogPcapng, XdplogPcapngShort, XdplogText,
+    Dumpcap, Nothing, TcpdumpText, TcpdumpWrite, TcpdumpWriteShort, Tutorial, Xdpdump,
+    XdpdumpShort, Xdplog, XdplogJson, XdplogPcapng, XdplogPcapngShort, XdplogText,
 };
 
 /// xdplog in all its formats.
@@ -55,6 +60,10 @@ pub const FORMATS: [Contender; 5] =
 /// Those that write frames.
 pub const CAPTURES: [Contender; 4] =
     [XdplogPcapngShort, TcpdumpWriteShort, XdplogPcapng, TcpdumpWrite];
+
+/// The same with xdpdump, which runs on few machines.
+pub const CAPTURES_AND_XDPDUMP: [Contender; 6] =
+    [XdplogPcapngShort, TcpdumpWriteShort, XdpdumpShort, XdplogPcapng, TcpdumpWrite, Xdpdump];
 
 /// Those that log.
 pub const ALL: [Contender; 5] = [Xdplog, Tutorial, TcpdumpText, TcpdumpWrite, Dumpcap];
@@ -77,6 +86,8 @@ impl Contender {
             TcpdumpWrite => "tcpdump -w",
             TcpdumpWriteShort => "tcpdump -w -s 128",
             Dumpcap => "dumpcap -w",
+            Xdpdump => "xdpdump -w",
+            XdpdumpShort => "xdpdump -w -s 128",
         }
     }
 
@@ -108,6 +119,11 @@ impl Contender {
             let args = words(&format!("-i here0 -Q in -Z root -w {log}{more}"));
             ("tcpdump", args, "listening on")
         };
+        // With a verdict, which it has at the exit of the program it watches.
+        let xdpdump = |more: &str| {
+            let args = words(&format!("-i here0 --rx-capture exit -w {log}{more}"));
+            ("xdpdump", args, "listening on")
+        };
         // Only what arrives, as xdplog sees no more; and no change of user, who
         // could not write here.
         match self {
@@ -122,6 +138,8 @@ impl Contender {
             TcpdumpWrite => capture(""),
             TcpdumpWriteShort => capture(" -s 128"),
             Dumpcap => ("dumpcap", words(&format!("-q -i here0 -w {log}")), "File:"),
+            Xdpdump => xdpdump(""),
+            XdpdumpShort => xdpdump(" -s 128"),
         }
     }
 
@@ -151,7 +169,8 @@ impl Contender {
             }
         }
         let started = since.elapsed();
-        Running { contender: self, child, stderr, started, log: log.into(), _empty: empty }
+        let cpu = cpu_seconds(child.id());
+        Running { contender: self, child, stderr, started, cpu, log: log.into(), _empty: empty }
     }
 }
 
@@ -162,6 +181,8 @@ pub struct Running {
     stderr: Receiver<String>,
     /// From exec to its saying that it logs.
     pub started: Duration,
+    /// What that took of CPU time, in seconds.
+    cpu: f64,
     log: PathBuf,
     _empty: Option<EmptyXdp>,
 }
@@ -171,7 +192,7 @@ pub struct Running {
 pub struct Did {
     /// Packets logged one by one.
     pub logged: u64,
-    /// CPU time of the process, in seconds.
+    /// CPU time of the process since it logs, in seconds.
     pub cpu: f64,
     /// Most memory resident at once, in MiB.
     pub memory: f64,
@@ -222,7 +243,7 @@ impl Running {
             _ => packets(&self.log),
         };
         let _ = std::fs::remove_file(&self.log);
-        Did { logged, cpu, memory }
+        Did { logged, cpu: cpu - self.cpu, memory }
     }
 }
 

@@ -3,7 +3,8 @@
 //! ratios are what to read. No test: nothing fails here because a machine is
 //! noisy. It does fail where its own counts do not agree.
 //!
-//! `make bench`, or `make bench-short` for one round of each.
+//! `make bench`, or `make bench-short` for one round of each; `make bench-xdpdump`
+//! runs it in a virtual machine, for those that write frames alone.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -18,9 +19,12 @@ use std::path::PathBuf;
 fn main() {
     common::need_root();
     // cargo bench says --bench; what else there is, is ours.
-    let short = std::env::args().any(|arg| arg == "--short");
+    let asked = |what| std::env::args().any(|arg| arg == what);
+    if asked("--captures") {
+        return print!("{}", report::captures(&measure::captures()));
+    }
     let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench");
     std::fs::create_dir_all(&out).unwrap();
-    let results = measure::all(&measure::Plan::new(short));
+    let results = measure::all(&measure::Plan::new(asked("--short")));
     report::write(&results, &out);
 }

@@ -11,20 +11,7 @@ pub struct Program(OwnedFd);
 impl Program {
     /// `return XDP_PASS`: what the harness itself costs.
     pub fn empty() -> Program {
-        let insn = |code: u8, imm: i32| libbpf_sys::bpf_insn { code, imm, ..Default::default() };
-        let program = [insn(0xb7, 2), insn(0x95, 0)];
-        // SAFETY: the strings end in NUL, the program is as long as told.
-        let fd = unsafe {
-            libbpf_sys::bpf_prog_load(
-                libbpf_sys::BPF_PROG_TYPE_XDP,
-                c"empty".as_ptr(),
-                c"GPL".as_ptr(),
-                program.as_ptr(),
-                program.len() as _,
-                std::ptr::null_mut(),
-            )
-        };
-        Program::from_raw(fd)
+        Program::compile("benches/bpf/empty.bpf.c")
     }
 
     /// The only program of a C file.

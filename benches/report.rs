@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::contender::{ALL, CAPTURES, Contender, FORMATS};
+use crate::contender::{ALL, CAPTURES, CAPTURES_AND_XDPDUMP, Contender, FORMATS};
 use crate::measure::Results;
 
 /// Print the table; write `bench.json`, `bench.md` and `bench.svg` to `out`.
@@ -79,17 +79,30 @@ fn formats(results: &Results, text: &mut String) {
             ("format CPU s per M", "CPU s per million"),
         ],
     );
+    long_frames(results, text, &CAPTURES);
+}
+
+fn long_frames(results: &Results, text: &mut String, whose: &[Contender]) {
     by_row(
         results,
         text,
         "frames of 1500 bytes over veth, flat out",
-        &CAPTURES,
+        whose,
         &[
             ("long share", "share logged"),
             ("long ns", "ns per packet on its path"),
             ("long CPU s per M", "CPU s per million"),
         ],
     );
+}
+
+/// What was measured of those that write frames alone, as a table for people.
+pub fn captures(results: &Results) -> String {
+    let mut text = format!("{}; medians of {} rounds.\n", machine(), results.rounds);
+    let whose: Vec<Contender> =
+        [Contender::Nothing].into_iter().chain(CAPTURES_AND_XDPDUMP).collect();
+    long_frames(results, &mut text, &whose);
+    text
 }
 
 fn table(results: &Results) -> String {

@@ -57,15 +57,17 @@ fn the_program_in_every_setup() {
 }
 
 #[test]
-fn the_tests_own_programs() {
+fn the_programs_of_tests_and_benchmarks() {
     common::need_root();
-    let mut loaded = 0;
-    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bpf")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        if name.ends_with(".bpf.c") {
-            common::program::load(format!("tests/bpf/{name}").leak(), |_| ());
-            loaded += 1;
+    for dir in ["tests/bpf", "benches/bpf"] {
+        let mut loaded = 0;
+        for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(dir)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".bpf.c") {
+                common::program::load(format!("{dir}/{name}").leak(), |_| ());
+                loaded += 1;
+            }
         }
+        assert!(loaded > 0, "{dir}");
     }
-    assert!(loaded > 0);
 }
