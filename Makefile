@@ -15,7 +15,7 @@ SHARE   := target/share
 .PHONY: help deps build run demo test test-kernels fuzz bench bench-short bench-xdpdump soak lint vmlinux man install uninstall clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## Install what is missing, with the system's package manager
 	@sh .ci/deps.sh

@@ -15,7 +15,7 @@ sudo=
 # With TEST=1 also what tests check the output with, and with BENCH=1 what the
 # benchmark measures against; with FUZZ=1 also what compiles libFuzzer.
 more=
-[ -z "${TEST:-}${BENCH:-}" ] || more="tcpdump dumpcap capinfos tshark jq zstd"
+[ -z "${TEST:-}${BENCH:-}${KERNELS:-}" ] || more="tcpdump dumpcap capinfos tshark jq zstd"
 
 # With KERNELS=1 also what boots other kernels; they are Debian's own.
 kernels=
@@ -30,7 +30,7 @@ fuzz=
 
 # With XDPDUMP=1 also that, which runs in those.
 xdpdump=
-[ -z "${XDPDUMP:-}" ] || xdpdump="xdpdump capinfos"
+[ -z "${XDPDUMP:-}" ] || xdpdump=xdpdump
 
 lacking() {
 	for tool in $more $kernels $fuzz $xdpdump clang clang-format make gcc pkg-config ip bpftool capsh; do
@@ -52,7 +52,7 @@ if lacking; then
 			make iproute2 libcap2-bin "$bpftool" \
 			${fuzz:+g++} ${more:+tcpdump wireshark-common tshark jq zstd} \
 			${kernels:+qemu-system-x86 busybox-static cpio xz-utils kmod e2fsprogs clang-19} \
-			${xdpdump:+xdp-tools wireshark-common}
+			${xdpdump:+xdp-tools}
 	elif has dnf; then
 		$sudo dnf install -y curl clang clang-tools-extra gcc elfutils-libelf-devel \
 			zlib-devel pkgconf-pkg-config make iproute libcap bpftool \

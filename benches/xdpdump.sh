@@ -33,5 +33,10 @@ image=$(fetch "$(sed '/^#/d; /^$/d' "$here/kernels.txt" | head -n 1)")
 add_modules "$image"
 pack_root
 say "booting ${image#linux-image-}, $cpus CPUs"
-run_machine "$image" "$work/results"
-tr -d '\r' <"$work/results" | grep -q '^suite none bench 0 '
+# In the background, as a signal waits for what is in the foreground to end.
+run_machine "$image" "$work/results" &
+wait $!
+if ! tr -d '\r' <"$work/results" | grep -q '^suite none bench 0 '; then
+	say "FAILED: see $cache/${image#linux-image-}.log"
+	exit 1
+fi

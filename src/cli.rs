@@ -30,7 +30,8 @@ the file of --write and opens it anew, for logrotate; SIGINT and SIGTERM stop.
 
 Exit status: 0 stopped as asked (also when the reader of stdout went away);
 1 failure; 2 wrong usage; 3 the counts at the end did not agree;
-130 stopped by a second Ctrl-C, at once and without a summary.";
+130 stopped by a second Ctrl-C, or by one before it logs, at once and without a
+summary.";
 
 /// How to attach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -3,12 +3,13 @@
 
 mod common;
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use common::frames::udp4;
@@ -24,6 +25,17 @@ use nix::unistd::Pid;
 /// Where in the kernel a process is that opens a pipe, by what the compiler made of
 /// it: fs/pipe.c.
 const OPENS_PIPE: [&str; 2] = ["wait_for_partner", "fifo_open"];
+
+/// Leaves nothing running after a failed assertion.
+struct Killed(RefCell<Child>);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let child = self.0.get_mut();
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
 
 fn frame() -> Vec<u8> {
     udp4(Ipv4Addr::new(10, 1, 2, 3), 18)
@@ -116,19 +128,18 @@ fn ctrl_c_while_a_pipe_waits_for_its_reader() {
     let dir = tempfile::tempdir().unwrap();
     let pipe = dir.path().join("pipe");
     nix::unistd::mkfifo(&pipe, Mode::S_IRWXU).unwrap();
-    let mut child = command(&net, &["here0", "-q", "-w", pipe.to_str().unwrap()]).spawn().unwrap();
-    let waits = format!("/proc/{}/wchan", child.id());
+    let child = command(&net, &["here0", "-q", "-w", pipe.to_str().unwrap()]).spawn().unwrap();
+    let pid = Pid::from_raw(child.id() as i32);
+    let child = Killed(child.into());
+    let waits = format!("/proc/{pid}/wchan");
     wait_until("it opens the pipe", || {
-        std::fs::read_to_string(&waits).is_ok_and(|at| OPENS_PIPE.contains(&at.as_str()))
+        let at = std::fs::read_to_string(&waits).unwrap_or_default();
+        OPENS_PIPE.iter().any(|function| at.starts_with(function))
     });
-    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
-    let ended = std::cell::Cell::new(None);
-    let child = std::cell::RefCell::new(&mut child);
-    wait_until("it ends", || {
-        ended.set(child.borrow_mut().try_wait().unwrap());
-        ended.get().is_some()
-    });
-    assert_eq!(ended.get().unwrap().signal(), Some(Signal::SIGINT as i32));
+    kill(pid, Signal::SIGINT).unwrap();
+    let ended = || child.0.borrow_mut().try_wait().unwrap();
+    wait_until("it ends", || ended().is_some());
+    assert_eq!(ended().unwrap().signal(), Some(Signal::SIGINT as i32));
     assert!(!net.has_xdp(0));
 }
 

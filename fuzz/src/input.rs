@@ -4,8 +4,8 @@
 
 /// Between two frames; a fuzzer that has seen it moves whole frames about.
 pub const SEPARATOR: [u8; 4] = *b"NEXT";
-/// No more frames are run of one input: they fit in a batch, and a batch in a
-/// ring.
+/// No more frames are run of one input: they fit in a
+/// ring, also with all their bytes.
 pub const MAX_FRAMES: usize = 16;
 /// Bytes behind each frame of a long input, which are the frame's own again and
 /// again: it is then one of several buffers, with room for headers in each, up

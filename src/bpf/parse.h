@@ -300,7 +300,8 @@ static __always_inline int parse_ipv6(struct cursor *cur, struct record *rec)
 static __always_inline int parse_frame(struct xdp_md *ctx, __u32 frame_len,
 				       struct record *rec)
 {
-	__u8 spare[MAX_HEADER];
+	/* The verifier wants what is read on the stack to be aligned. */
+	__u8 spare[MAX_HEADER] __attribute__((aligned(8)));
 	struct cursor cur = {
 	    .ctx = ctx,
 	    .data = (void *)(long)ctx->data,

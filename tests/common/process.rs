@@ -5,12 +5,12 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, LazyLock, Mutex, mpsc};
+use std::sync::{Arc, LazyLock, Mutex, Once, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
@@ -271,8 +271,21 @@ impl Drop for Xdplog {
     }
 }
 
+/// Whoever runs tests in the background, of a shell or by nohup(1), has them ignore
+/// signals, and so all that they start.
+fn heed_signals() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for signal in [Signal::SIGINT, Signal::SIGHUP] {
+            // SAFETY: the default is no handler, which could run anywhere.
+            unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }.unwrap();
+        }
+    });
+}
+
 /// `xdplog` with these arguments, to be run to its end.
 pub fn command(net: &Net, args: &[&str]) -> Command {
+    heed_signals();
     let mut command = Command::new("ip");
     command.args(["netns", "exec", &net.here, BIN]).args(args).stdin(Stdio::null());
     command

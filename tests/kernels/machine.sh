@@ -8,7 +8,7 @@ cpus=8
 # Seconds for one kernel.
 patience=1800
 # Bytes a second that its disk takes.
-disk=500000
+disk=200000
 # As modprobe knows them; what they depend on comes with them.
 modules=(veth af_packet virtio_pci virtio_blk ext4)
 # What is started there and busybox lacks; those that this machine has.
@@ -97,7 +97,7 @@ add_modules() {
 # An empty disk.
 make_disk() {
 	truncate -s 256M "$1"
-	mkfs.ext4 -q -F "$1"
+	mkfs.ext4 -q -F -E lazy_itable_init=0,lazy_journal_init=0 "$1"
 }
 
 pack_root() {
@@ -115,7 +115,7 @@ run_machine() {
 	timeout "$patience" qemu-system-x86_64 -M q35 -accel tcg,thread=single -cpu max \
 		-smp "$cpus" -m 3G -nodefaults -no-reboot -display none -pidfile "$2.pid" \
 		-kernel "$cache/$1/boot/vmlinuz-$release" -initrd "$work/initramfs" \
-		-append "console=ttyS0 quiet panic=-1 oops=panic panic_on_warn=1 tsc=reliable init_on_alloc=0" \
+		-append "console=ttyS0 xdplog_tests quiet panic=-1 oops=panic panic_on_warn=1 tsc=reliable init_on_alloc=0" \
 		-drive "file=$2.disk,format=raw,if=virtio,throttling.bps-write=$disk" \
 		-serial stdio -serial "file:$2" </dev/null |
 		sed -u "s/\r$//; s/^/${release%-cloud-*}: /" | tee "$cache/$release.log" || true
