@@ -52,7 +52,7 @@ const EXTENSIONS: [(&str, &str); 4] =
 fn json_agrees_with_tshark() {
     let net = Net::new();
     for (ns, dev) in [(&net.here, "here0"), (&net.there, "there0")] {
-        assert!(ip(&format!("-n {ns} link set {dev} mtu 9000")));
+        assert!(ip(&format!("-n {ns} link set {dev} mtu 20000")));
     }
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("frames.pcap");

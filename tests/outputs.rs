@@ -28,7 +28,7 @@ fn frame() -> Vec<u8> {
 /// Ends of all kinds for 9,000 bytes.
 fn large_mtu(net: &Net) {
     for (ns, dev) in [(&net.here, "here0"), (&net.there, "there0")] {
-        assert!(ip(&format!("-n {ns} link set {dev} mtu 9000")));
+        assert!(ip(&format!("-n {ns} link set {dev} mtu 20000")));
     }
 }
 
