@@ -38,7 +38,7 @@ test-kernels: ## Run them on other kernels too, emulated (some 6 minutes)
 	@KERNELS=1 sh .ci/deps.sh
 	@tests/kernels/run.sh
 
-fuzz: ## Hostile frames against the reference parser (10 M runs, some 10 minutes)
+fuzz: ## Hostile frames against the reference parser (10 M runs, some 20 minutes)
 	@FUZZ=1 sh .ci/deps.sh
 	@FUZZ_RUNS=$(FUZZ_RUNS) sh fuzz/run.sh $(FUZZ_SEEDS)
 

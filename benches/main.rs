@@ -17,7 +17,7 @@ mod report;
 use std::path::PathBuf;
 
 fn main() {
-    common::need_root();
+    common::host::need_root();
     // cargo bench says --bench; what else there is, is ours.
     let asked = |what| std::env::args().any(|arg| arg == what);
     if asked("--captures") {

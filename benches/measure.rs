@@ -15,9 +15,10 @@ use etherparse::PacketBuilder;
 use libbpf_rs::{Xdp, XdpFlags};
 use nix::net::if_::if_nametoindex;
 
-use crate::common::frames::{HERE_MAC, THERE_MAC, udp4};
+use crate::common::frames::{HERE_MAC, THERE_MAC, frame, udp4};
+use crate::common::host::pin_to_one_cpu;
 use crate::common::live::Sender;
-use crate::common::net::{Net, pin_to_one_cpu};
+use crate::common::net::Net;
 use crate::contender::{ALL, CAPTURES, CAPTURES_AND_XDPDUMP, Contender, Did, FORMATS, cpu_seconds};
 use crate::program::Program;
 
@@ -101,11 +102,6 @@ fn on_cpu_0<R: Send>(f: impl FnOnce() -> R + Send) -> R {
         });
         pinned.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
-}
-
-/// UDP over IPv4, 60 bytes: 64 with the Ethernet checksum.
-fn frame() -> Vec<u8> {
-    udp4(Ipv4Addr::new(10, 1, 2, 3), 18)
 }
 
 pub fn all(plan: &Plan) -> Results {

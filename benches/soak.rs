@@ -28,7 +28,7 @@ const ROUND: Duration = Duration::from_secs(30);
 const GROWTH: u64 = 16_384;
 
 fn main() {
-    common::need_root();
+    common::host::need_root();
     let seconds = std::env::var("SOAK").ok().and_then(|text| text.parse().ok()).unwrap_or(600);
     let time = Duration::from_secs(seconds);
     let net = Net::new();

@@ -9,16 +9,13 @@ use std::process::ChildStdout;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use common::frames::{other, syn6, udp4};
+use common::frames::{frame, other, syn6, udp4};
+use common::host::{cpus, pin_to};
 use common::live::{flood, flood_sources};
-use common::net::{Net, cpus, pin_to};
+use common::net::Net;
 use common::process::{Logged, PATIENCE, PROMPT, Xdplog, assert_balanced, count};
 use common::run::Run;
 use nix::sys::signal::Signal;
-
-fn frame() -> Vec<u8> {
-    udp4(Ipv4Addr::new(10, 1, 2, 3), 18)
-}
 
 #[test]
 fn a_parked_reader_with_a_ring_of_one_page() {

@@ -4,13 +4,14 @@
 
 mod common;
 
-use std::net::Ipv4Addr;
+use std::fs;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use common::frames::udp4;
+use common::frames::frame;
 use common::live::{Sender, flood};
 use common::net::{Net, in_ns, ip, ip_batch, received};
 use common::process::{BIN, PATIENCE, Xdplog, assert_balanced, count};
@@ -18,10 +19,6 @@ use common::run::Run;
 use libbpf_rs::{Xdp, XdpFlags, libbpf_sys};
 use nix::net::if_::if_nametoindex;
 use nix::sys::signal::Signal;
-
-fn frame() -> Vec<u8> {
-    udp4(Ipv4Addr::new(10, 1, 2, 3), 18)
-}
 
 /// Run `f` while packets come in.
 fn under_traffic<R>(net: &Net, f: impl FnOnce() -> R) -> R {
@@ -153,22 +150,26 @@ fn two_at_once_on_different_interfaces() {
     }
 }
 
-/// Run under a shell's limit; whether it ran, or was refused as it should be.
-fn runs_under(net: &Net, limit: &str) -> bool {
-    let script = format!("{limit}; exec {BIN} here0 --duration 10ms --buffer-size 64KiB");
-    let output = Command::new("ip")
-        .args(["netns", "exec", &net.here, "bash", "-c", &script])
-        .output()
-        .unwrap();
+/// Run a shell's script that ends in xdplog; whether that ran, or was refused as it
+/// should be.
+fn runs(net: &Net, script: &str) -> bool {
+    let output = Command::new("bash").args(["-c", script]).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(!net.has_xdp(0), "{limit}");
+    assert!(!net.has_xdp(0), "{script}");
     if output.status.success() {
         return true;
     }
-    assert_eq!(output.status.code(), Some(1), "{limit}: {stderr}");
-    assert_eq!(stderr.lines().count(), 1, "{limit}: {stderr}");
-    assert!(stderr.starts_with("xdplog: ") && stderr.contains("Next: "), "{limit}: {stderr}");
+    assert_eq!(output.status.code(), Some(1), "{script}: {stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{script}: {stderr}");
+    assert!(stderr.starts_with("xdplog: ") && stderr.contains("Next: "), "{script}: {stderr}");
     false
+}
+
+/// The same, under a shell's limit.
+fn runs_under(net: &Net, limit: &str) -> bool {
+    let ns = &net.here;
+    let xdplog = format!("exec {BIN} here0 --duration 10ms --buffer-size 64KiB");
+    runs(net, &format!("ip netns exec {ns} bash -c '{limit}; {xdplog}'"))
 }
 
 #[test]
@@ -196,6 +197,67 @@ fn limits_on_memory() {
         .map(|limit| runs_under(&net, &format!("ulimit -v {limit}")))
         .collect();
     assert!(ran[0], "{ran:?}");
+}
+
+/// A group of processes whose memory, and the kernel's on their behalf, is limited:
+/// cgroup v2's memory controller, or v1's (Documentation/admin-guide/cgroup-v2.rst).
+struct MemoryGroup {
+    dir: PathBuf,
+    limit: &'static str,
+}
+
+impl MemoryGroup {
+    fn new() -> MemoryGroup {
+        let mounts = fs::read_to_string("/proc/mounts").unwrap();
+        let (root, limit) = mounts
+            .lines()
+            .map(|line| line.split(' ').collect::<Vec<_>>())
+            .find_map(|mount| {
+                let root = PathBuf::from(mount[1]);
+                let hands_on = fs::read_to_string(root.join("cgroup.subtree_control"));
+                match mount[2] {
+                    "cgroup" if mount[3].split(',').any(|option| option == "memory") => {
+                        Some((root, "memory.limit_in_bytes"))
+                    }
+                    "cgroup2" if hands_on.is_ok_and(|all| all.contains("memory")) => {
+                        Some((root, "memory.max"))
+                    }
+                    _ => None,
+                }
+            })
+            .expect("a hierarchy of groups with limits on memory");
+        let dir = root.join(format!("xdplog-test-{}", std::process::id()));
+        fs::create_dir(&dir).unwrap();
+        MemoryGroup { dir, limit }
+    }
+}
+
+impl Drop for MemoryGroup {
+    fn drop(&mut self) {
+        let removed = fs::remove_dir(&self.dir);
+        assert!(removed.is_ok() || std::thread::panicking(), "{removed:?}");
+    }
+}
+
+/// Tables of a million sources, some 200 MB, of which there is too little for the
+/// first, for the second, and enough.
+#[test]
+fn no_memory_for_the_tables_of_sources() {
+    let net = Net::new();
+    let group = MemoryGroup::new();
+    let ran: Vec<bool> = [30, 60, 90, 120, 150, 500]
+        .iter()
+        .map(|mib| {
+            // Only upwards: what was charged may take a moment to be given back.
+            fs::write(group.dir.join(group.limit), (mib << 20).to_string()).unwrap();
+            let (dir, ns) = (group.dir.display(), &net.here);
+            let xdplog = format!("{BIN} here0 --duration 10ms --overflow-sources 1000000");
+            // From outside, as ip-netns(8) mounts a /sys of its own.
+            let script = format!("echo $$ >{dir}/cgroup.procs && exec ip netns exec {ns} {xdplog}");
+            runs(&net, &script)
+        })
+        .collect();
+    assert!(!ran[0] && !ran[1] && ran[5], "{ran:?}");
 }
 
 /// Whether a program or map of this id is there.

@@ -4,206 +4,19 @@
 mod common;
 
 use std::fs::{self, File};
-use std::io::Read;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use common::frames::udp4;
+use common::frames::frame;
+use common::host::pin_to;
 use common::live::{Sender, flood};
-use common::net::{Net, pin_to};
-use common::process::{
-    BIN, Ended, Logged, PROMPT, Xdplog, assert_balanced, count, run, wait_until,
-};
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use common::logs::{Dir, agrees, len, packets, run_flooded, start};
+use common::net::Net;
+use common::process::{Logged, Xdplog, assert_balanced, assert_refused, count, run, wait_until};
 use nix::sys::signal::Signal;
-use nix::sys::statvfs::statvfs;
-use pcap_file::pcapng::blocks::interface_statistics::InterfaceStatisticsOption;
-use pcap_file::pcapng::{Block, PcapNgReader};
-use serde_json::Value;
-use tempfile::TempDir;
 
 const FORMATS: [&str; 4] = ["classic", "text", "json", "pcapng"];
-
-fn frame() -> Vec<u8> {
-    udp4(Ipv4Addr::new(10, 1, 2, 3), 18)
-}
-
-/// A directory for logs.
-struct Dir(TempDir);
-
-impl Dir {
-    fn new() -> Dir {
-        Dir(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().unwrap().to_string()
-    }
-
-    /// All that is in it, by name.
-    fn files(&self) -> Vec<PathBuf> {
-        let mut files: Vec<PathBuf> =
-            fs::read_dir(self.0.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
-        files.sort();
-        files
-    }
-
-    fn names(&self) -> Vec<String> {
-        let name = |path: PathBuf| path.file_name().unwrap().to_str().unwrap().to_string();
-        self.files().into_iter().map(name).collect()
-    }
-}
-
-/// A directory with a file system of its own, of 1 MiB.
-struct Tmpfs(Dir);
-
-/// What that has room for.
-const ROOM: u64 = 1 << 20;
-
-impl Tmpfs {
-    fn new() -> Tmpfs {
-        let dir = Dir::new();
-        let size = format!("size={ROOM}");
-        let (kind, flags) = (Some("tmpfs"), MsFlags::empty());
-        mount(Some("none"), dir.0.path(), kind, flags, Some(&*size)).expect("mount a tmpfs");
-        Tmpfs(dir)
-    }
-
-    /// A file that takes most of the room, until it is removed.
-    fn ballast(&self) -> PathBuf {
-        let path = PathBuf::from(self.0.path("ballast"));
-        fs::write(&path, vec![0; ROOM as usize / 4 * 3]).unwrap();
-        path
-    }
-
-    /// Flood until nothing more can be written.
-    fn fill(&self, net: &Net) {
-        let left = || statvfs(self.0.0.path()).unwrap().blocks_available();
-        wait_until("the disk is full", || {
-            flood(net, 0, &frame(), 20_000);
-            left() == 0
-        });
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        // Whoever still has a file open there keeps it until then.
-        let _ = umount2(self.0.0.path(), MntFlags::MNT_DETACH);
-    }
-}
-
-fn len(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |meta| meta.len())
-}
-
-/// Packets in a file: one by one, and in summaries. All of it has to be whole
-/// records.
-fn packets(format: &str, path: &Path) -> (u64, u64) {
-    let mut bytes = fs::read(path).unwrap();
-    if path.extension().is_some_and(|extension| extension == "zst") {
-        bytes = zstd::decode_all(&bytes[..]).unwrap();
-    }
-    if format == "pcapng" {
-        return frames(&bytes, path);
-    }
-    assert!(bytes.last().is_none_or(|&byte| byte == b'\n'), "{path:?} ends with a whole line");
-    if format == "classic" {
-        let log = Logged::read(&bytes[..]);
-        return (log.lines, log.summarised);
-    }
-    let text = String::from_utf8(bytes).unwrap();
-    let (mut logged, mut summarised) = (0, 0);
-    for line in text.lines() {
-        match summary_of(format, line) {
-            Some(count) => summarised += count,
-            None => logged += 1,
-        }
-    }
-    (logged, summarised)
-}
-
-/// The packets of a line that is a summary.
-fn summary_of(format: &str, line: &str) -> Option<u64> {
-    if format == "json" {
-        let line: Value = serde_json::from_str(line).unwrap_or_else(|err| panic!("{err}: {line}"));
-        return line["event"].as_str().map(|_| line["count"].as_u64().unwrap());
-    }
-    assert!(line.contains(" here"), "{line}");
-    let (_, rest) = line.split_once("summary of ")?;
-    Some(rest.strip_suffix(" packets").unwrap().parse().unwrap())
-}
-
-fn frames(bytes: &[u8], path: &Path) -> (u64, u64) {
-    let mut reader = PcapNgReader::new(bytes).unwrap_or_else(|err| panic!("{path:?}: {err}"));
-    let (mut logged, mut summarised) = (0, 0);
-    while let Some(block) = reader.next_block() {
-        match block.unwrap_or_else(|err| panic!("{path:?}: {err}")) {
-            Block::EnhancedPacket(packet) => {
-                assert_eq!(packet.original_len as usize, packet.data.len());
-                logged += 1;
-            }
-            Block::InterfaceStatistics(statistics) => {
-                for option in statistics.options {
-                    if let InterfaceStatisticsOption::Comment(comment) = option {
-                        summarised += Logged::read(comment.as_bytes()).summarised;
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    (logged, summarised)
-}
-
-/// What is counted is what is in `files`, and nothing is counted twice.
-fn agrees(net: &Net, ended: &Ended, format: &str, files: &[PathBuf]) -> Value {
-    let summary = ended.summary();
-    assert_balanced(&summary);
-    let (seen, received) = (count(&summary, "seen"), net.received(0));
-    if ended.code() == Some(0) {
-        assert_eq!(seen, received, "as many as the interface received");
-    } else {
-        // It ended by itself, maybe while packets still came.
-        assert!(seen <= received, "{seen} of {received}");
-    }
-    let (mut logged, mut summarised) = (0, 0);
-    for path in files {
-        let packets = packets(format, path);
-        logged += packets.0;
-        summarised += packets.1;
-    }
-    let counted = (count(&summary, "logged"), count(&summary, "summarised"));
-    assert_eq!((logged, summarised), counted, "{summary}, {}", ended.stderr);
-    summary
-}
-
-/// Start on here0, with the summary as JSON.
-fn start(net: &Net, args: &[&str]) -> Xdplog {
-    Xdplog::start(net, &[&["here0", "--stats-format", "json"], args].concat())
-}
-
-/// Run with a flood of so many packets; ends well.
-fn run_flooded(net: &Net, count: u32, args: &[&str]) -> Ended {
-    let xdplog = start(net, args);
-    flood(net, 0, &frame(), count);
-    let ended = xdplog.stop();
-    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
-    assert_eq!(ended.stdout, "");
-    ended
-}
-
-fn refused(ended: &Ended, parts: &[&str]) {
-    assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
-    assert_eq!(ended.stderr.lines().count(), 1, "one line: {}", ended.stderr);
-    for part in parts.iter().chain(&["Next: "]) {
-        assert!(ended.stderr.contains(part), "{part:?} in {}", ended.stderr);
-    }
-    assert_eq!(ended.stdout, "");
-}
 
 #[test]
 fn every_format_in_a_file() {
@@ -221,7 +34,7 @@ fn nothing_that_is_there_is_overwritten_unless_that_is_asked_for() {
     let (net, dir) = (Net::new(), Dir::new());
     let path = dir.path("log");
     fs::write(&path, "precious\n").unwrap();
-    refused(&run(&net, &["here0", "-w", &path]), &[&path, "exists already", "--overwrite"]);
+    assert_refused(&run(&net, &["here0", "-w", &path]), &[&path, "exists already", "--overwrite"]);
     assert_eq!(fs::read_to_string(&path).unwrap(), "precious\n");
     assert!(!net.has_xdp(0));
 
@@ -244,7 +57,7 @@ fn a_start_that_is_refused_leaves_no_file_and_takes_none() {
             for more in [&[][..], &["--rotate-size", "1M"], &["--overwrite"]] {
                 let path = dir.path("log");
                 let args = [&[iface, "-f", format, "-w", &path], more].concat();
-                refused(&run(&net, &args), &[iface]);
+                assert_refused(&run(&net, &args), &[iface]);
                 assert_eq!(dir.names(), [""; 0], "{args:?}");
             }
         }
@@ -257,12 +70,12 @@ fn a_start_that_is_refused_leaves_no_file_and_takes_none() {
     for (name, more) in [("log", &[][..]), ("log", &["--rotate-size", "1M"]), ("empty", &[])] {
         let path = dir.path(name);
         let args = [&["here0", "-f", "pcapng", "--overwrite", "-w", &path], more].concat();
-        refused(&run(&net, &args), &["already runs XDP program"]);
+        assert_refused(&run(&net, &args), &["already runs XDP program"]);
     }
     assert_eq!(dir.names(), ["empty", "log", "log-000001", "log-000002.zst"]);
     assert_eq!(dir.files().iter().map(|path| len(path)).collect::<Vec<_>>(), [0, 8, 8, 8]);
     // On stdout, too, nothing but a log's beginning begins it.
-    refused(&run(&net, &["here0", "-f", "pcapng"]), &["already runs XDP program"]);
+    assert_refused(&run(&net, &["here0", "-f", "pcapng"]), &["already runs XDP program"]);
     assert_eq!(first.stop().code(), Some(0));
 }
 
@@ -270,14 +83,14 @@ fn a_start_that_is_refused_leaves_no_file_and_takes_none() {
 fn where_there_can_be_no_file() {
     let (net, dir) = (Net::new(), Dir::new());
     let nowhere = dir.path("no/such/log");
-    refused(&run(&net, &["here0", "-w", &nowhere]), &[&nowhere, "cannot open"]);
+    assert_refused(&run(&net, &["here0", "-w", &nowhere]), &[&nowhere, "cannot open"]);
     let rotates = ["--rotate-size", "1M"];
     let args = [&["here0", "-w", &nowhere], &rotates[..]].concat();
-    refused(&run(&net, &args), &[&nowhere, "cannot open"]);
-    refused(&run(&net, &["here0", "-w", dir.0.path().to_str().unwrap()]), &["Next: "]);
-    refused(&run(&net, &["here0", "-w", "/proc/log"]), &["cannot open /proc/log"]);
+    assert_refused(&run(&net, &args), &[&nowhere, "cannot open"]);
+    assert_refused(&run(&net, &["here0", "-w", dir.0.path().to_str().unwrap()]), &["Next: "]);
+    assert_refused(&run(&net, &["here0", "-w", "/proc/log"]), &["cannot open /proc/log"]);
     let args = [&["here0", "-w", "/dev/null"], &rotates[..]].concat();
-    refused(&run(&net, &args), &["/dev/null is no regular file", "--rotate-size"]);
+    assert_refused(&run(&net, &args), &["/dev/null is no regular file", "--rotate-size"]);
     assert!(!net.has_xdp(0));
 }
 
@@ -524,174 +337,6 @@ fn it_cannot_be_opened_anew() {
         agrees(&net, &ended, "classic", &moved);
         assert!(!net.has_xdp(0));
     }
-}
-
-#[test]
-fn a_disk_that_fills_up_ends_it_with_the_last_whole_record() {
-    for more in
-        [&["-f", "classic"][..], &["-f", "pcapng"], &["-f", "json", "--rotate-size", "300K"]]
-    {
-        let (net, disk) = (Net::new(), Tmpfs::new());
-        let path = disk.0.path("log");
-        let xdplog = start(&net, &[&["-w", &path], more].concat());
-        flood(&net, 0, &frame(), 100_000);
-        let ended = xdplog.end();
-        assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
-        let summary = agrees(&net, &ended, more[1], &disk.0.files());
-        let (logged, lost) = (count(&summary, "logged"), count(&summary, "lost"));
-        assert!(logged > 1000 && lost > 0, "{summary}");
-        let said =
-            format!("No space left on device (os error 28); {lost} packets were not written");
-        assert!(ended.stderr.contains(&said), "{}", ended.stderr);
-        assert!(ended.stderr.contains("Next: make room"), "{}", ended.stderr);
-        assert!(!net.has_xdp(0));
-    }
-}
-
-#[test]
-fn a_limit_on_the_size_of_files_is_a_full_disk() {
-    let (net, dir) = (Net::new(), Dir::new());
-    let path = dir.path("log");
-    let mut command = Command::new("ip");
-    // In units of 512 or 1024 bytes, by the shell.
-    let script = format!("ulimit -f 100; exec {BIN} here0 --stats-format json -w {path} \"$@\"");
-    command.args(["netns", "exec", &net.here, "sh", "-c", &script, "sh"]);
-    command.stderr(Stdio::piped());
-    let xdplog = Xdplog::start_command(command);
-    flood(&net, 0, &frame(), 10_000);
-    let ended = xdplog.end();
-    assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
-    let summary = agrees(&net, &ended, "classic", &dir.files());
-    let (logged, lost) = (count(&summary, "logged"), count(&summary, "lost"));
-    assert!(logged > 1000 && lost > 0, "{summary}");
-    let said = format!("File too large (os error 27); {lost} packets were not written");
-    assert!(ended.stderr.contains(&said), "{}", ended.stderr);
-}
-
-#[test]
-fn a_disk_that_fills_up_is_waited_for() {
-    for (format, rotation) in
-        [("classic", &[][..]), ("pcapng", &[]), ("classic", &["--rotate-size", "100K"])]
-    {
-        let (net, disk) = (Net::new(), Tmpfs::new());
-        let ballast = disk.ballast();
-        let path = disk.0.path("log");
-        let args = ["-f", format, "-w", &path, "--on-full", "wait", "--buffer-size", "16KiB"];
-        let xdplog = start(&net, &[&args, rotation].concat());
-        disk.fill(&net);
-        // More than the ring holds, while nothing can be written.
-        flood(&net, 0, &frame(), 200_000);
-        xdplog.hear("no room to write: waiting for it");
-        assert!(net.has_xdp(0), "it goes on");
-        fs::remove_file(ballast).unwrap();
-        xdplog.hear("there is room to write again");
-        let ended = xdplog.stop();
-        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
-        let summary = agrees(&net, &ended, format, &disk.0.files());
-        assert_eq!(count(&summary, "lost"), 0, "{summary}");
-        assert!(count(&summary, "summarised") > 0, "{summary}");
-    }
-}
-
-#[test]
-fn stopped_while_it_waits_for_room() {
-    for format in ["classic", "pcapng"] {
-        let (net, disk) = (Net::new(), Tmpfs::new());
-        let path = disk.0.path("log");
-        let xdplog = start(&net, &["-f", format, "-w", &path, "--on-full", "wait"]);
-        disk.fill(&net);
-        // What asks for the file anew finds no room for that, either.
-        xdplog.signal(Signal::SIGHUP);
-        xdplog.hear("no room to write: waiting for it");
-        xdplog.signal(Signal::SIGTERM);
-        let ended = xdplog.end();
-        assert!(ended.took < *PROMPT, "{:?}", ended.took);
-        assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
-        let summary = agrees(&net, &ended, format, &disk.0.files());
-        let lost = count(&summary, "lost");
-        assert!(lost > 0, "{summary}");
-        assert!(ended.stderr.contains(&format!("{lost} packets were not")), "{}", ended.stderr);
-    }
-}
-
-#[test]
-fn stopped_while_a_file_opened_anew_waits_for_room_for_its_head() {
-    let (net, disk) = (Net::new(), Tmpfs::new());
-    let (path, moved) = (disk.0.path("log"), disk.0.path("log.1"));
-    let xdplog = start(&net, &["-f", "pcapng", "-w", &path, "--on-full", "wait"]);
-    net.tap_there(0).send(&frame());
-    wait_until("it is written", || {
-        len(Path::new(&path)) > 0 && packets("pcapng", Path::new(&path)).0 == 1
-    });
-    // Nothing is left to be written now, and there is no room.
-    let full = fs::write(disk.0.path("ballast"), vec![0; ROOM as usize]);
-    assert_eq!(full.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
-    fs::rename(&path, &moved).unwrap();
-    xdplog.signal(Signal::SIGHUP);
-    // Who watches is not who waits.
-    xdplog.hear("no room to write: waiting for it");
-    xdplog.signal(Signal::SIGTERM);
-    let ended = xdplog.end();
-    assert!(ended.took < *PROMPT, "{:?}", ended.took);
-    assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
-    agrees(&net, &ended, "pcapng", &[moved.into()]);
-    assert!(!net.has_xdp(0));
-}
-
-#[test]
-fn a_file_that_is_full_is_left_for_another_when_asked() {
-    for (format, rotation) in
-        [("classic", &[][..]), ("pcapng", &[]), ("pcapng", &["--rotate-size", "10M"])]
-    {
-        let (net, disk, elsewhere) = (Net::new(), Tmpfs::new(), Dir::new());
-        // A link that can be made to lead to another disk.
-        let logs = elsewhere.path("logs");
-        std::os::unix::fs::symlink(disk.0.0.path(), &logs).unwrap();
-        let path = format!("{logs}/log");
-        let xdplog =
-            start(&net, &[&["-f", format, "-w", &path, "--on-full", "wait"], rotation].concat());
-        disk.fill(&net);
-        fs::remove_file(&logs).unwrap();
-        fs::create_dir(&logs).unwrap();
-        xdplog.signal(Signal::SIGHUP);
-        let files = || {
-            let there = fs::read_dir(&logs).unwrap().map(|entry| entry.unwrap().path());
-            there.chain(disk.0.files()).collect::<Vec<_>>()
-        };
-        wait_until("it goes on there", || files().iter().map(|path| len(path)).sum::<u64>() > ROOM);
-        let ended = xdplog.stop();
-        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
-        let summary = agrees(&net, &ended, format, &files());
-        assert_eq!(count(&summary, "lost"), 0, "{summary}");
-    }
-}
-
-#[test]
-fn a_disk_without_room_to_compress_keeps_what_is_there() {
-    let (net, disk) = (Net::new(), Tmpfs::new());
-    // Noise, lest it is as small as nothing when compressed.
-    let path = disk.0.path("log");
-    let args = ["-f", "pcapng", "-w", &path, "--rotate-size", "900K", "--compress"];
-    let xdplog = start(&net, &args);
-    let mut noise = frame();
-    noise.resize(1000, 0);
-    let tap = net.tap_there(0);
-    for _ in 0..600 {
-        File::open("/dev/urandom").unwrap().read_exact(&mut noise[42..]).unwrap();
-        tap.send(&noise);
-    }
-    let ended = xdplog.stop();
-    assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
-    let name = disk.0.path("log-000001");
-    assert!(
-        ended.stderr.contains(&format!("cannot compress {name}: No space")),
-        "{}",
-        ended.stderr
-    );
-    // Whole, and nothing beside it.
-    assert_eq!(disk.0.names(), ["log-000001"]);
-    let summary = agrees(&net, &ended, "pcapng", &disk.0.files());
-    assert_eq!(count(&summary, "lost"), 0, "{summary}");
 }
 
 #[test]

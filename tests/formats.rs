@@ -4,25 +4,21 @@
 mod common;
 
 use std::io::Read;
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::frames::udp4;
+use common::frames::frame;
+use common::host::pin_to_one_cpu;
 use common::json;
 use common::live::{flood, flood_sources};
-use common::net::{Net, ip, pin_to_one_cpu, run as run_tool};
+use common::net::{Net, run as run_tool};
 use common::process::{Ended, Xdplog, assert_balanced, count};
 use common::reference::reference;
-use common::table::table;
+use common::table::{MTU, table};
 use pcap_file::DataLink;
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
 use serde_json::Value;
-
-fn frame() -> Vec<u8> {
-    udp4(Ipv4Addr::new(10, 1, 2, 3), 18)
-}
 
 /// Fields of each packet in a file, as tshark decodes it; all occurrences of a
 /// field, the outermost first. Nothing is put together across packets.
@@ -51,9 +47,7 @@ const EXTENSIONS: [(&str, &str); 4] =
 #[test]
 fn json_agrees_with_tshark() {
     let net = Net::new();
-    for (ns, dev) in [(&net.here, "here0"), (&net.there, "there0")] {
-        assert!(ip(&format!("-n {ns} link set {dev} mtu 20000")));
-    }
+    net.set_mtu(MTU);
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("frames.pcap");
     // Those that are IP and whole, lest it is about how far one goes with what

@@ -7,7 +7,8 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 use common::frames::{other, syn6, udp4};
-use common::net::{HERE_IP, Net, Tap, pin_to_one_cpu};
+use common::host::pin_to_one_cpu;
+use common::net::{HERE_IP, Net, Tap};
 use common::process::Xdplog;
 
 /// Frames of every kind that parsing meets, whole and cut at every byte.

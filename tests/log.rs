@@ -7,7 +7,8 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use common::frames::{other, syn6, udp4};
-use common::net::{HERE_IP, HERE_IP6, Net, THERE_IP, pin_to_one_cpu, run as run_tool};
+use common::host::pin_to_one_cpu;
+use common::net::{HERE_IP, HERE_IP6, Net, THERE_IP, run as run_tool};
 use common::process::{PATIENCE, PROMPT, Xdplog, assert_balanced, count, run};
 
 fn line(source: &str) -> String {
@@ -226,9 +227,7 @@ fn the_summary_is_one_json_object_on_one_line() {
 #[test]
 fn a_large_mtu_is_logged_with_its_whole_frames() {
     let net = Net::new();
-    for (ns, dev) in [(&net.here, "here0"), (&net.there, "there0")] {
-        assert!(common::net::ip(&format!("-n {ns} link set {dev} mtu 9000")));
-    }
+    net.set_mtu(9000);
     // Only a program that says it knows of fragments may attach natively here.
     let xdplog = Xdplog::start(&net, &["here0", "--mode", "native"]);
     net.tap_there(0).send(&udp4(Ipv4Addr::new(10, 1, 2, 3), 8900));

@@ -11,8 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use common::frames::udp4;
+use common::host::{cpus, pin_to};
 use common::live::{Sender, flood};
-use common::net::{Net, cpus, pin_to};
+use common::net::Net;
 use common::process::{Logged, PATIENCE, Xdplog, assert_balanced, count};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::time::TimeSpec;

@@ -9,28 +9,19 @@ use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use common::frames::{other, syn6, udp4};
+use common::frames::{frame, other, syn6, udp4};
+use common::host::pin_to_one_cpu;
 use common::json;
 use common::live::{flood, flood_sources};
-use common::net::{Net, ip, pin_to_one_cpu};
+use common::logs::packets_cut;
+use common::net::Net;
 use common::pcapng::Capture;
 use common::process::{
     Ended, PATIENCE, PROMPT, Xdplog, assert_balanced, command, count, run, unread_pipe,
 };
 use common::reference::reference;
-use common::table::table;
+use common::table::{MTU, table};
 use serde_json::Value;
-
-fn frame() -> Vec<u8> {
-    udp4(Ipv4Addr::new(10, 1, 2, 3), 18)
-}
-
-/// Ends of all kinds for 9,000 bytes.
-fn large_mtu(net: &Net) {
-    for (ns, dev) in [(&net.here, "here0"), (&net.there, "there0")] {
-        assert!(ip(&format!("-n {ns} link set {dev} mtu 20000")));
-    }
-}
 
 /// What xdplog writes in this format, and how it ended, while `send` runs.
 fn log(net: &Net, args: &[&str], send: impl FnOnce()) -> (Vec<u8>, Ended) {
@@ -106,7 +97,7 @@ fn the_schema_refuses_what_is_not_so() {
 #[test]
 fn json_of_frames_of_every_kind_and_cut_anywhere() {
     let net = Net::new();
-    large_mtu(&net);
+    net.set_mtu(MTU);
     let mut frames = Vec::new();
     for (_, frame) in table() {
         // An interface takes no less than an Ethernet header.
@@ -152,7 +143,7 @@ const CARRIED: u32 = 65_401;
 #[test]
 fn pcapng_gives_back_the_frames_that_were_sent() {
     let net = Net::new();
-    large_mtu(&net);
+    net.set_mtu(MTU);
     let frames: Vec<Vec<u8>> = table().into_iter().map(|(_, frame)| frame).collect();
     let before = since_1970();
     let (file, ended) = log(&net, &["here0", "-f", "pcapng"], || {
@@ -189,7 +180,7 @@ fn patterned(len: usize) -> Vec<u8> {
 #[test]
 fn snaplen_cuts_and_large_frames_are_whole() {
     let net = Net::new();
-    large_mtu(&net);
+    net.set_mtu(MTU);
     // To the last byte that the interface takes.
     let frames: Vec<_> = [0, 1, 2, 3, 18, 1472, 4000, 8000, 8972].map(patterned).to_vec();
     for snaplen in [1, 14, 61, 1514, 8192, 262_144] {
@@ -252,34 +243,6 @@ fn a_count_of_frames_is_exact() {
     assert_eq!((capture.packets.len(), capture.counts.len()), (7, 1));
 }
 
-/// Packets that the bytes of a log stand for: logged whole, and in summaries.
-fn logged(format: &str, log: &[u8]) -> (u64, u64) {
-    if format == "pcapng" {
-        let capture = Capture::read_cut(log);
-        return (capture.packets.len() as u64, capture.summarised());
-    }
-    let whole = log.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-    let text = std::str::from_utf8(&log[..whole]).unwrap();
-    if format == "json" {
-        return json::packets(&json::objects(text));
-    }
-    let (mut lines, mut summarised) = (0, 0);
-    for line in text.lines() {
-        match line.split_once(": summary of ") {
-            Some((_, rest)) => {
-                let (packets, word) = rest.split_once(' ').unwrap();
-                assert_eq!(word, "packets", "{line}");
-                summarised += packets.parse::<u64>().unwrap();
-            }
-            None => {
-                assert!(line.contains(": udp, length 60"), "{line}");
-                lines += 1;
-            }
-        }
-    }
-    (lines, summarised)
-}
-
 const FORMATS: [&str; 3] = ["text", "json", "pcapng"];
 
 #[test]
@@ -305,7 +268,7 @@ fn summaries_in_each_format_stand_for_all_packets() {
         assert_eq!(count(&summary, "lost"), 0);
         assert!(count(&summary, "summarised") > 10_000, "{summary}");
         let want = (count(&summary, "logged"), count(&summary, "summarised"));
-        assert_eq!(logged(format, &log), want, "{format}");
+        assert_eq!(packets_cut(format, &log), want, "{format}");
         // Those beyond the table are one.
         let other = match format {
             "text" => "other sources: summary of ",
@@ -339,7 +302,7 @@ fn a_reader_that_stops_reading() {
         let mut log = Vec::new();
         reader.read_to_end(&mut log).unwrap();
         let want = (count(&summary, "logged"), count(&summary, "summarised"));
-        assert_eq!(logged(format, &log), want, "{format}");
+        assert_eq!(packets_cut(format, &log), want, "{format}");
     }
 }
 
@@ -365,7 +328,7 @@ fn head_gets_what_it_wants() {
         let got = head.wait_with_output().unwrap().stdout;
         match format {
             "pcapng" => assert_eq!(got.len(), 200),
-            _ => assert_eq!(logged(format, &got), (3, 0), "{format}"),
+            _ => assert_eq!(packets_cut(format, &got), (3, 0), "{format}"),
         }
     }
 }

@@ -9,8 +9,9 @@ use std::net::Ipv4Addr;
 use std::thread;
 
 use common::frames::udp4;
+use common::host::pin_to;
 use common::live::Sender;
-use common::net::{Net, pin_to};
+use common::net::Net;
 use common::process::{Logged, Xdplog, assert_balanced, count};
 
 /// Packets from each CPU, each from an address of its own.

@@ -10,34 +10,24 @@ use std::process::{Command, Stdio};
 
 use common::frames::udp4;
 use common::net::{Net, ip, ip_batch};
-use common::process::{BIN, Ended, Xdplog, count, run};
+use common::process::{BIN, Xdplog, assert_refused, count, run};
 use libbpf_rs::{Xdp, XdpFlags};
-
-fn refused(ended: &Ended, parts: &[&str]) {
-    assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
-    assert_eq!(ended.stderr.lines().count(), 1, "one line: {}", ended.stderr);
-    assert!(ended.stderr.contains("Next: "), "{}", ended.stderr);
-    for part in parts {
-        assert!(ended.stderr.contains(part), "{part:?} in {}", ended.stderr);
-    }
-    assert_eq!(ended.stdout, "");
-}
 
 #[test]
 fn no_such_interface() {
     let net = Net::new();
-    refused(&run(&net, &["nope0"]), &["no such interface: nope0", "lo, here0"]);
+    assert_refused(&run(&net, &["nope0"]), &["no such interface: nope0", "lo, here0"]);
     // One of several: none is attached to.
-    refused(&run(&net, &["here0", "nope0"]), &["nope0"]);
+    assert_refused(&run(&net, &["here0", "nope0"]), &["nope0"]);
     assert!(!net.has_xdp(0));
 }
 
 #[test]
 fn no_eth0_to_default_to() {
     let net = Net::new();
-    refused(&run(&net, &[]), &["the default, eth0, does not exist", "lo, here0"]);
+    assert_refused(&run(&net, &[]), &["the default, eth0, does not exist", "lo, here0"]);
     ip_batch(&net.here, "route add default via 10.99.0.2\n");
-    refused(&run(&net, &[]), &["`xdplog here0`, the interface of the default route"]);
+    assert_refused(&run(&net, &[]), &["`xdplog here0`, the interface of the default route"]);
 }
 
 #[test]
@@ -74,7 +64,7 @@ fn an_interface_that_already_runs_a_program() {
     let first = Xdplog::start(&net, &["here0"]);
     for mode in ["auto", "native", "generic"] {
         let ended = run(&net, &["here0", "--mode", mode]);
-        refused(&ended, &["here0 already runs XDP program ", "(`xdplog`)"]);
+        assert_refused(&ended, &["here0 already runs XDP program ", "(`xdplog`)"]);
     }
     // The first is not disturbed.
     net.tap_there(0).send(&udp4(Ipv4Addr::new(10, 1, 2, 3), 18));
@@ -97,7 +87,7 @@ fn a_program_of_someone_elses_is_named_and_kept() {
         });
         for mode in ["auto", "native", "generic"] {
             let ended = run(&net, &["here0", "--mode", mode]);
-            refused(&ended, &["here0 already runs XDP program ", "(`traffic`)"]);
+            assert_refused(&ended, &["here0 already runs XDP program ", "(`traffic`)"]);
         }
         assert!(net.has_xdp(0));
         net.here(|| {
@@ -111,7 +101,7 @@ fn a_program_of_someone_elses_is_named_and_kept() {
 fn rings_larger_than_memory() {
     let net = Net::new();
     for size in ["64GiB", "1EiB"] {
-        refused(&run(&net, &["here0", "--buffer-size", size]), &["--buffer-size"]);
+        assert_refused(&run(&net, &["here0", "--buffer-size", size]), &["--buffer-size"]);
     }
 }
 
@@ -129,7 +119,7 @@ fn one_of_several_interfaces_is_taken() {
     net.add_pair(1);
     let first = Xdplog::start(&net, &["here1"]);
     let ended = run(&net, &["here0", "here1"]);
-    refused(&ended, &["here1 already runs"]);
+    assert_refused(&ended, &["here1 already runs"]);
     assert!(!net.has_xdp(0), "what was attached before the refusal is detached");
     assert_eq!(first.stop().code(), Some(0));
 }
@@ -137,7 +127,10 @@ fn one_of_several_interfaces_is_taken() {
 #[test]
 fn native_mode_where_the_driver_has_none() {
     let net = Net::new();
-    refused(&run(&net, &["lo", "--mode", "native"]), &["lo: no native mode", "--mode generic"]);
+    assert_refused(
+        &run(&net, &["lo", "--mode", "native"]),
+        &["lo: no native mode", "--mode generic"],
+    );
 }
 
 #[test]
@@ -150,7 +143,7 @@ fn a_full_disk_under_stdout() {
         tap.send(&udp4(Ipv4Addr::new(10, 1, 2, 3), 18));
     }
     let ended = xdplog.end();
-    refused(&ended, &["cannot write to stdout", "No space left", "were not written"]);
+    assert_refused(&ended, &["cannot write to stdout", "No space left", "were not written"]);
     assert!(!net.has_xdp(0));
 }
 

@@ -8,19 +8,16 @@ use std::fs::File;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::thread;
 
-use common::frames::{other, syn6, udp4};
+use common::frames::{frame, other, syn6, udp4};
+use common::host::pin_to;
 use common::live::{Sender, flood};
-use common::net::{HERE_IP, Net, THERE_IP, pin_to};
+use common::net::{HERE_IP, Net, THERE_IP};
 use common::process::{Logged, Xdplog, assert_balanced, count, wait_until};
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::ReceiveTimeout;
 use nix::sys::time::{TimeVal, TimeValLike};
 use pcap_file::pcapng::{Block, PcapNgReader};
 use serde_json::Value;
-
-fn frame() -> Vec<u8> {
-    udp4(Ipv4Addr::new(10, 1, 2, 3), 18)
-}
 
 fn cpus() -> usize {
     thread::available_parallelism().unwrap().get()

@@ -5,7 +5,6 @@ mod common;
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -13,15 +12,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use common::frames::udp4;
+use common::frames::frame;
 use common::live::flood;
 use common::net::Net;
 use common::process::{BIN, PATIENCE, Xdplog, assert_balanced, command, count, listen, wait_until};
 use nix::sys::signal::Signal;
-
-fn frame() -> Vec<u8> {
-    udp4(Ipv4Addr::new(10, 1, 2, 3), 18)
-}
 
 /// What a line says that came by itself or by SIGUSR1, as far as it is one.
 struct Line {

@@ -6,13 +6,12 @@ mod common;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read;
-use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use common::frames::udp4;
+use common::frames::frame;
 use common::live::flood;
 use common::net::Net;
 use common::process::{
@@ -35,10 +34,6 @@ impl Drop for Killed {
         let _ = child.kill();
         let _ = child.wait();
     }
-}
-
-fn frame() -> Vec<u8> {
-    udp4(Ipv4Addr::new(10, 1, 2, 3), 18)
 }
 
 #[test]

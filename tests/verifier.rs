@@ -13,7 +13,7 @@ use xdplog::probe::{Probe, Setup};
 
 /// Instructions that the verifier looks at before it takes the XDP program.
 fn verified(setup: &Setup) -> u32 {
-    common::need_root();
+    common::host::need_root();
     let probe = Probe::load(setup).unwrap();
     let mut info = libbpf_sys::bpf_prog_info::default();
     let mut len = size_of_val(&info) as u32;
@@ -58,7 +58,7 @@ fn the_program_in_every_setup() {
 
 #[test]
 fn the_programs_of_tests_and_benchmarks() {
-    common::need_root();
+    common::host::need_root();
     for dir in ["tests/bpf", "benches/bpf"] {
         let mut loaded = 0;
         for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(dir)).unwrap() {

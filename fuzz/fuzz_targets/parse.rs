@@ -15,10 +15,9 @@ use xdplog::clock::{Wall, monotonic_ns};
 use xdplog::format::{Classic, Format, Json, Pcapng, Text};
 use xdplog::probe::Setup;
 use xdplog_fuzz::common::bench::{Bench, MIN_FRAME};
-use xdplog_fuzz::common::reference::{Parsed, reference};
+use xdplog_fuzz::common::reference::{Parsed, XDP_PASS, reference};
 use xdplog_fuzz::input::{self, TAIL};
 
-const XDP_PASS: usize = 2;
 /// Inputs between two lines that say how many frames they were.
 const SAY_EVERY: u64 = 1 << 20;
 
@@ -50,7 +49,7 @@ impl Program {
         let mut expected = frames.iter().filter_map(|frame| {
             self.count.seen += 1;
             self.count.bytes += frame.len() as u64;
-            self.count.verdicts[XDP_PASS] += 1;
+            self.count.verdicts[XDP_PASS as usize] += 1;
             let parsed = reference(frame);
             match &parsed {
                 None => self.count.not_ip += 1,

@@ -10,7 +10,7 @@ pub mod input;
 pub mod common {
     pub mod bench;
     pub mod frames;
-    pub mod machine;
+    pub mod host;
     pub mod reference;
     pub mod table;
 }

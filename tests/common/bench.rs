@@ -8,10 +8,9 @@ use libbpf_rs::ProgramInput;
 use xdplog::bpf::{self, Counters, FAMILY_IPV4, FAMILY_IPV6, Record};
 use xdplog::probe::{Batches, CounterMap, Probe, Ring, Setup};
 
-use super::machine::{need_root, pin_to_one_cpu};
-use super::reference::{Parsed, reference};
+use super::host::{need_root, pin_to_one_cpu};
+use super::reference::{Parsed, XDP_PASS, reference};
 
-const XDP_PASS: u32 = 2;
 /// BPF_PROG_TEST_RUN refuses what has no Ethernet header.
 pub const MIN_FRAME: usize = 14;
 

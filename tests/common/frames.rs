@@ -7,6 +7,12 @@ use etherparse::{IpNumber, Ipv4Header, Ipv6Header, PacketBuilder};
 pub const HERE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0xa];
 pub const THERE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0xb];
 
+/// UDP over IPv4, 60 bytes: 64 with the Ethernet checksum. For those that do not
+/// care which.
+pub fn frame() -> Vec<u8> {
+    udp4(Ipv4Addr::new(10, 1, 2, 3), 18)
+}
+
 /// UDP over IPv4 from `source`, `payload` bytes behind the header.
 pub fn udp4(source: Ipv4Addr, payload: usize) -> Vec<u8> {
     let builder = PacketBuilder::ethernet2(THERE_MAC, HERE_MAC)

@@ -5,13 +5,14 @@
 //! The namespace "here" is where xdplog runs, on the interface `here0`; "there"
 //! is the far end, `there0`, where traffic comes from.
 
-#![allow(dead_code, unused_imports)] // Each test file uses its own part of this.
+#![allow(dead_code)] // Each test file uses its own part of this.
 
 pub mod bench;
 pub mod frames;
+pub mod host;
 pub mod json;
 pub mod live;
-pub mod machine;
+pub mod logs;
 pub mod net;
 pub mod pcapng;
 pub mod process;
@@ -19,5 +20,3 @@ pub mod program;
 pub mod reference;
 pub mod run;
 pub mod table;
-
-pub use machine::need_root;

@@ -16,8 +16,8 @@ use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::ReceiveTimeout;
 use nix::sys::time::{TimeVal, TimeValLike};
 
-pub use super::frames::{HERE_MAC, THERE_MAC};
-pub use super::machine::{cpus, pin_to, pin_to_one_cpu};
+use super::frames::{HERE_MAC, THERE_MAC};
+use super::host::need_root;
 
 pub const HERE_IP: &str = "10.99.0.1";
 pub const THERE_IP: &str = "10.99.0.2";
@@ -72,7 +72,7 @@ impl Net {
     /// One pair, with static neighbours and without IPv6, so that no frame
     /// travels that a test did not send.
     pub fn new() -> Net {
-        super::machine::need_root();
+        need_root();
         remove_stale();
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let id = format!("{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -102,6 +102,13 @@ impl Net {
             ),
         );
         net
+    }
+
+    /// Frames of so many bytes behind the Ethernet header fit, both ways.
+    pub fn set_mtu(&self, mtu: u32) {
+        for (ns, dev) in [(&self.here, "here0"), (&self.there, "there0")] {
+            assert!(ip(&format!("-n {ns} link set {dev} mtu {mtu}")));
+        }
     }
 
     /// Another pair, `hereN` and `thereN`, up but without addresses.

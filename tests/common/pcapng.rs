@@ -33,14 +33,24 @@ pub struct Packet {
 }
 
 impl Capture {
-    /// A whole file.
+    /// A whole file, of one section.
     pub fn read(file: &[u8]) -> Capture {
+        let mut sections = Capture::sections(file);
+        assert_eq!(sections.len(), 1);
+        sections.remove(0)
+    }
+
+    /// A whole file; one that was continued has several sections.
+    pub fn sections(file: &[u8]) -> Vec<Capture> {
         let mut reader = PcapNgReader::new(file).expect("a section header");
-        let mut capture = Capture::default();
+        let mut sections = vec![Capture::default()];
         while let Some(block) = reader.next_block() {
-            capture.add(block.expect("a block"));
+            match block.expect("a block") {
+                Block::SectionHeader(_) => sections.push(Capture::default()),
+                block => sections.last_mut().unwrap().add(block),
+            }
         }
-        capture
+        sections
     }
 
     /// As much of a file as there are whole blocks of.

@@ -29,6 +29,17 @@ pub static PROMPT: LazyLock<Duration> = LazyLock::new(|| {
     Duration::from_secs(5) * slowness.map_or(1, |times| times.parse().unwrap())
 });
 
+/// It was refused: one line that has these parts and says what to do, and nothing
+/// else.
+pub fn assert_refused(ended: &Ended, parts: &[&str]) {
+    assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
+    assert_eq!(ended.stderr.lines().count(), 1, "one line: {}", ended.stderr);
+    for part in parts.iter().chain(&["Next: "]) {
+        assert!(ended.stderr.contains(part), "{part:?} in {}", ended.stderr);
+    }
+    assert_eq!(ended.stdout, "");
+}
+
 /// `xdplog` in the namespace "here", with its stderr collected.
 pub struct Xdplog {
     child: Child,

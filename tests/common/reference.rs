@@ -9,7 +9,8 @@ use etherparse::{
 };
 use xdplog::bpf::Record;
 
-const XDP_PASS: u32 = 2;
+/// `enum xdp_action` of `linux/bpf.h`.
+pub const XDP_PASS: u32 = 2;
 
 /// What is compared: all that a record tells of a frame.
 #[derive(Debug, PartialEq)]

@@ -12,6 +12,9 @@ pub const V4: ([u8; 4], [u8; 4]) = ([10, 1, 2, 3], [10, 99, 0, 1]);
 pub const V6: ([u8; 16], [u8; 16]) =
     ([0xfd, 0x99, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5], [0xfd; 16]);
 
+/// An MTU with which all of the table's frames can be sent.
+pub const MTU: u32 = 20_000;
+
 /// Well-formed frames of every kind that the program knows, with names.
 pub fn table() -> Vec<(&'static str, Vec<u8>)> {
     let mut table: Vec<(&'static str, Vec<u8>)> = Vec::new();
@@ -162,5 +165,6 @@ pub fn table() -> Vec<(&'static str, Vec<u8>)> {
             table.push((name, padded));
         }
     }
+    assert!(table.iter().all(|(_, frame)| frame.len() <= MTU as usize));
     table
 }
