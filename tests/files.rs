@@ -141,7 +141,16 @@ fn rotated_by_size() {
         let (net, dir) = (Net::new(), Dir::new());
         let bound = size.to_string();
         let args = ["-f", format, "-w", &dir.path("log.x"), "--rotate-size", &bound];
-        let ended = run_flooded(&net, 300_000, &args);
+        let xdplog = start(&net, &args);
+        flood(&net, 0, &frame(), 300_000);
+        // What is only summarised fills no files.
+        wait_until("some files are full", || {
+            flood(&net, 0, &frame(), 50_000);
+            dir.names().len() > 3
+        });
+        let ended = xdplog.stop();
+        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+        assert_eq!(ended.stdout, "");
         let summary = agrees(&net, &ended, format, &dir.files());
         assert_eq!(count(&summary, "lost"), 0);
         let names = dir.names();
