@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::Format;
-use super::line::{MAX_IPV6, ipv4, ipv6, octet};
+use super::address::{MAX_IPV6, WINDOW, address_dot, octet};
 use crate::bpf::{Record, Summary};
 
 /// Source address and numeric verdict, one line a packet.
@@ -14,30 +14,29 @@ const PREFIX: &[u8; 9] = b"LOG: SRC ";
 const ACTION: &[u8; 9] = b", ACTION ";
 
 impl Format for Classic {
-    const MAX_LEN: usize = PREFIX.len() + MAX_IPV6 + ACTION.len() + "255\n".len() + 3;
+    const MAX_LEN: usize = PREFIX.len() + WINDOW + ACTION.len() + 2 * "255\n".len();
 
     #[inline]
     fn record(&mut self, record: &Record, _: &[u8], out: &mut [u8]) -> usize {
-        // One bounds check for the line: the indices below are then within a
-        // length that the compiler knows.
+        // One bounds check for the line: what follows is within a length that the
+        // compiler knows.
         let Some(out) = out.first_chunk_mut::<{ Self::MAX_LEN }>() else {
             return 0;
         };
-        let mut at = PREFIX.len();
-        out[..at].copy_from_slice(PREFIX);
-        at = if record.is_ipv6() {
-            at + ipv6(record.source_bytes(), &mut out[at..])
-        } else {
-            ipv4(record.source_bytes(), out, at)
-        };
-        out[at..at + ACTION.len()].copy_from_slice(ACTION);
-        at = octet(record.verdict(), out, at + ACTION.len());
+        let (prefix, rest) = out.split_at_mut(PREFIX.len());
+        prefix.copy_from_slice(PREFIX);
+        let Some(window) = rest.first_chunk_mut() else { return 0 };
+        // Over the dot behind it.
+        let mut at = address_dot(record.source_bytes(), record.is_ipv6(), window) - 1;
+        rest[at..at + ACTION.len()].copy_from_slice(ACTION);
+        at = octet(record.verdict(), rest, at + ACTION.len());
         // The dot behind the last octet is where the line ends.
-        out[at - 1] = b'\n';
-        at
+        rest[at - 1] = b'\n';
+        PREFIX.len() + at
     }
 
-    const MAX_SUMMARY_LEN: usize = Self::MAX_LEN + ", COUNT 18446744073709551615".len();
+    const MAX_SUMMARY_LEN: usize =
+        PREFIX.len() + MAX_IPV6 + ACTION.len() + "255, COUNT 18446744073709551615\n".len();
 
     fn summary(&mut self, summary: &Summary, out: &mut [u8]) -> usize {
         let &Summary { source, verdict, count, .. } = summary;

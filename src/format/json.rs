@@ -2,8 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-use super::line::{BUFFER, Chunk, Line, MAX_IPV6, ROOM, Seconds};
+use super::address::MAX_IPV6;
+use super::line::{BUFFER, Chunk, Line, ROOM};
 use super::proto::{MAX_KEYWORD, chunks};
+use super::time::Times;
 use super::{Family, Format, MOVED, Prefixes, verdict_text};
 use crate::bpf::{Record, Summary};
 use crate::clock::Wall;
@@ -12,7 +14,7 @@ use crate::clock::Wall;
 #[derive(Clone, Debug)]
 pub struct Json {
     wall: Wall,
-    seconds: Seconds,
+    times: Times<{ BEFORE_TIME.len() + "2026-11-23T19:07:15.123".len() }>,
     /// Interface names as JSON strings, by slot; the last stands for all others.
     names: Vec<String>,
     /// From the end of the time to the source.
@@ -22,6 +24,7 @@ pub struct Json {
 /// An interface name as JSON: at most 15 bytes (`IFNAMSIZ` of `linux/if.h`),
 /// each of which may be escaped.
 const MAX_NAME: usize = 15 * 6 + 2;
+const _: () = assert!("Z\",\"iface\":".len() + MAX_NAME < 128);
 const TIME: usize = "\"2026-11-23T19:07:15.123456789Z\"".len();
 const ADDRESS: usize = MAX_IPV6 + 2;
 
@@ -44,14 +47,13 @@ impl Json {
             |verdict, _| format!(",\"action\":\"{verdict}\",\"src\":\""),
         );
         let names = names.iter().map(String::as_str).chain([MOVED]).map(quoted).collect();
-        Json { wall, seconds: Seconds::date_and_time(BEFORE_TIME), names, prefixes }
+        Json { wall, times: Times::date_and_time(BEFORE_TIME), names, prefixes }
     }
 
-    /// A time's digits from those of its second on.
     fn time(&mut self, monotonic_ns: u64, line: &mut Line<'_>) {
-        let (second, ns) = self.seconds.of(self.wall.ns(monotonic_ns));
+        let (time, ns) = self.times.of(self.wall.ns(monotonic_ns));
         // What is a record's beginning is none of a summary.
-        line.put_slow(&second.text()[BEFORE_TIME.len()..]);
+        line.put_slow(&time[BEFORE_TIME.len()..]);
         line.nanoseconds(ns);
         line.put(b"Z\"");
     }
@@ -97,8 +99,8 @@ impl Format for Json {
     fn record(&mut self, record: &Record, _: &[u8], out: &mut [u8]) -> usize {
         let mut line = Line::new(out);
         let is_ipv6 = record.is_ipv6();
-        let (second, ns) = self.seconds.of(self.wall.ns(record.ts_ns()));
-        line.chunk(second);
+        let (time, ns) = self.times.of(self.wall.ns(record.ts_ns()));
+        line.put(time);
         line.nanoseconds(ns);
         self.prefixes.put(record.slot(), record.verdict(), Family::of(is_ipv6), &mut line);
         line.address(record.source_bytes(), is_ipv6);

@@ -2,21 +2,24 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
 mod classic;
 mod json;
 mod line;
+mod number;
 mod pcapng;
 mod proto;
 #[cfg(test)]
 mod tests;
 mod text;
+mod time;
 
 pub use self::classic::Classic;
 pub use self::json::Json;
 use self::line::{Chunk, Line};
 pub use self::pcapng::Pcapng;
 pub use self::text::Text;
-use crate::bpf::{Record, Summary};
+use crate::bpf::{MAX_SLOTS, Record, Summary};
 use crate::clock::Wall;
 
 /// Turns records into bytes.
@@ -75,10 +78,10 @@ impl Family {
 /// What a line says of interface, verdict and family, prepared.
 #[derive(Clone, Debug)]
 struct Prefixes<const N: usize> {
-    /// By slot; the last stands for all others.
-    names: Vec<Chunk<N>>,
+    /// By slot.
+    names: Box<[Chunk<N>; MAX_SLOTS]>,
     /// By verdict and family.
-    verdicts: Vec<[Chunk<32>; 3]>,
+    verdicts: Box<[[Chunk<32>; 3]; 256]>,
 }
 
 impl<const N: usize> Prefixes<N> {
@@ -89,26 +92,25 @@ impl<const N: usize> Prefixes<N> {
         name: impl Fn(&str) -> String,
         verdict: impl Fn(&str, Family) -> String,
     ) -> Prefixes<N> {
-        let of = |value: u8| {
-            let text = verdict_text(value);
+        let name = |slot| {
+            let text = names.get(slot).map_or(MOVED, String::as_str);
+            Chunk::of(&[name(text).as_bytes()])
+        };
+        let verdict = |value| {
+            let text = verdict_text(value as u8);
             [Family::V4, Family::V6, Family::Any]
                 .map(|family| Chunk::of(&[verdict(&text, family).as_bytes()]))
         };
-        let names = names.iter().map(String::as_str).chain([MOVED]);
         Prefixes {
-            names: names.map(|text| Chunk::of(&[name(text).as_bytes()])).collect(),
-            verdicts: (0..=u8::MAX).map(of).collect(),
+            names: Box::new(std::array::from_fn(name)),
+            verdicts: Box::new(std::array::from_fn(verdict)),
         }
     }
 
     #[inline]
     fn put(&self, slot: usize, verdict: u8, family: Family, line: &mut Line<'_>) {
-        if let Some(name) = self.names.get(slot).or(self.names.last()) {
-            line.chunk(name);
-        }
-        if let Some(verdict) = self.verdicts.get(usize::from(verdict)) {
-            line.chunk(&verdict[family as usize]);
-        }
+        line.chunk(&self.names[slot]);
+        line.chunk(&self.verdicts[usize::from(verdict)][family as usize]);
     }
 }
 

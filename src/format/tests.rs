@@ -15,7 +15,7 @@ use crate::bpf::{Counters, MAX_IFACES, MAX_SLOTS, SLOT_MOVED};
 
 /// `CLOCK_MONOTONIC` of the first record; on the wall 2026-11-23T19:07:15Z.
 const THEN: u64 = 5_123_456_789;
-const OFFSET: i64 = 1_795_460_830_000_000_000;
+const OFFSET: u64 = 1_795_460_830_000_000_000;
 
 /// A record to be, by the names of `record.h`.
 #[derive(Clone, Copy)]

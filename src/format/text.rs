@@ -4,8 +4,10 @@
 
 use jiff::tz::TimeZone;
 
-use super::line::{BUFFER, Chunk, Line, MAX_IPV6, ROOM, Seconds};
+use super::address::MAX_IPV6;
+use super::line::{BUFFER, Chunk, Line, ROOM};
 use super::proto::{MAX_KEYWORD, chunks};
+use super::time::Times;
 use super::{Family, Format, Prefixes};
 use crate::bpf::{Record, Summary};
 use crate::clock::Wall;
@@ -14,7 +16,7 @@ use crate::clock::Wall;
 #[derive(Clone, Debug)]
 pub struct Text {
     wall: Wall,
-    seconds: Seconds,
+    times: Times<{ "19:07:15.123".len() }>,
     /// From the end of the time to the source.
     prefixes: Prefixes<32>,
 }
@@ -26,12 +28,26 @@ const TIME: usize = "19:07:15.123456".len();
 const VERDICT_WIDTH: usize = "REDIRECT".len();
 /// Escape sequences of ECMA-48, SGR: a color, and back.
 const MAX_COLOR: usize = "\x1b[1;31m\x1b[0m".len();
+const _: () = assert!(MAX_NAME < 32 && MAX_COLOR + VERDICT_WIDTH + " IP6 ".len() < 32);
 
-/// From the end of the destination to the end of the protocol.
-static PROTOS: [Chunk<32>; 256] = chunks(b": ", b"proto ", b"");
+/// What is before the length.
+const LENGTH: &[u8; 9] = b", length ";
+const _: () = assert!(": ".len() + MAX_KEYWORD + LENGTH.len() < 32);
 
-/// TCP's flags in tcpdump's letters, by their bits.
-static TCP_FLAGS: [Chunk<16>; 256] = super::tcp_flags(b" [", b"FSRP.UEW", b"none", b"]");
+/// From the end of the destination to the length: by protocol, and behind these
+/// by TCP's flags, in tcpdump's letters.
+static WHAT: [Chunk<32>; 512] = {
+    let mut all = [Chunk::of(&[]); 512];
+    let protos: [Chunk<32>; 256] = chunks(b": ", b"proto ", LENGTH);
+    let flags: [Chunk<32>; 256] = super::tcp_flags(b": tcp [", b"FSRP.UEW", b"none", b"], length ");
+    let mut i = 0;
+    while i < 256 {
+        all[i] = protos[i];
+        all[256 + i] = flags[i];
+        i += 1;
+    }
+    all
+};
 
 impl Text {
     /// Interfaces have these names, by slot; times are those of `zone`.
@@ -53,7 +69,7 @@ impl Text {
                 format!("{on}{verdict:VERDICT_WIDTH$}{off} {family}")
             },
         );
-        Text { wall, seconds: Seconds::time_of_day(zone), prefixes }
+        Text { wall, times: Times::time_of_day(zone), prefixes }
     }
 
     /// Time, interface, verdict and family, which every line begins with.
@@ -66,8 +82,8 @@ impl Text {
         family: Family,
         line: &mut Line<'_>,
     ) {
-        let (second, ns) = self.seconds.of(self.wall.ns(monotonic_ns));
-        line.chunk(second);
+        let (time, ns) = self.times.of(self.wall.ns(monotonic_ns));
+        line.put(time);
         line.microseconds(ns);
         self.prefixes.put(slot, verdict, family, line);
     }
@@ -83,12 +99,32 @@ fn color_of(verdict: &str) -> &'static str {
     }
 }
 
-#[inline]
-fn port(line: &mut Line<'_>, port: Option<u16>) {
-    if let Some(port) = port {
-        line.put(b".");
-        line.number(port.into());
+/// Put what few packets have before the length, which is there already. Not a
+/// method of a line: its end would no longer be in a register.
+#[cold]
+fn more<'a>(record: &Record, mut line: Line<'a>) -> Line<'a> {
+    line.back(LENGTH);
+    if let Some((kind, code)) = record.icmp() {
+        line.put(b" type ");
+        line.number(kind.into());
+        line.put(b" code ");
+        line.number(code.into());
     }
+    if record.is_tagged() {
+        line.put(b", vlan");
+        for id in record.vlans() {
+            line.put(b" ");
+            line.number(id.into());
+        }
+    }
+    if record.is_fragment() {
+        line.put(b", fragment");
+    }
+    if record.is_truncated() {
+        line.put(b", truncated");
+    }
+    line.put(LENGTH);
+    line
 }
 
 /// The longest packet; a summary is shorter but for its words.
@@ -116,38 +152,24 @@ impl Format for Text {
         let is_ipv6 = record.is_ipv6();
         let family = Family::of(is_ipv6);
         self.begin(record.ts_ns(), record.slot(), record.verdict(), family, &mut line);
-        let ports = record.ports();
-        line.address(record.source_bytes(), is_ipv6);
-        port(&mut line, ports.map(|ports| ports.0));
-        line.put(b" > ");
-        line.address(record.destination_bytes(), is_ipv6);
-        port(&mut line, ports.map(|ports| ports.1));
-        line.chunk(&PROTOS[usize::from(record.proto())]);
-        if let Some(flags) = record.tcp_flags() {
-            line.chunk(&TCP_FLAGS[usize::from(flags)]);
+        let (source, destination) = (record.source_bytes(), record.destination_bytes());
+        let proto = usize::from(record.proto());
+        let is_whole = if let Some((from, to)) = record.ports() {
+            line.endpoint(source, is_ipv6, from, b" > ");
+            line.endpoint(destination, is_ipv6, to, b"");
+            line.chunk(&WHAT[record.tcp_flags().map_or(proto, |flags| 256 + usize::from(flags))]);
+            !record.is_tagged() && !record.is_fragment() && !record.is_truncated()
+        } else {
+            line.address(source, is_ipv6);
+            line.put(b" > ");
+            line.address(destination, is_ipv6);
+            line.chunk(&WHAT[proto]);
+            false
+        };
+        if !is_whole {
+            line = more(record, line);
         }
-        if let Some((kind, code)) = record.icmp() {
-            line.put(b" type ");
-            line.number(kind.into());
-            line.put(b" code ");
-            line.number(code.into());
-        }
-        if record.is_tagged() {
-            line.put(b", vlan");
-            for id in record.vlans() {
-                line.put(b" ");
-                line.number(id.into());
-            }
-        }
-        if record.is_fragment() {
-            line.put(b", fragment");
-        }
-        if record.is_truncated() {
-            line.put(b", truncated");
-        }
-        line.put(b", length ");
-        line.number(record.len().into());
-        line.put(b"\n");
+        line.number_and(record.len().into(), b"\n");
         line.len()
     }
 
