@@ -46,6 +46,8 @@ fn records() -> Vec<u8> {
     (0..RECORDS as u32).flat_map(one).collect()
 }
 
+/// By itself, so that no format is compiled together with another.
+#[inline(never)]
 fn cost<F: Format>(mut format: F, rounds: usize) -> Cost {
     let bytes = records();
     // Aligned by the allocator; all_in answers nothing where it is not.
