@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::mem::take;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +15,7 @@ use anyhow::{Context, Result};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
-use crate::bpf::{BATCH_AGE_NS, Record, Summary, Waiting, captures};
+use crate::bpf::{Ahead, BATCH_AGE_NS, Record, Summary, Waiting};
 use crate::clock::Wall;
 use crate::format::Format;
 use crate::ledger::Tally;
@@ -109,6 +110,8 @@ pub struct Reader<F> {
     share: Share<Ring>,
     /// By the share's rings: when the CPU's batch is to be flushed.
     due: Vec<Option<Instant>>,
+    /// Likewise: what waits for its record.
+    ahead: Vec<Ahead>,
     /// Whether it has the mailbox and watches the destination, too.
     is_first: bool,
     wall: Wall,
@@ -125,16 +128,16 @@ struct Taker<F> {
 }
 
 impl<F: Format> Taker<F> {
-    /// Take what is in a sample, or waits in a batch.
-    fn take(&mut self, data: &[u8]) {
+    /// Take what is in a sample, or waits in a batch; and what came ahead of that.
+    fn take(&mut self, data: &[u8], ahead: &mut Ahead) {
         if F::CAPTURES {
-            for (record, bytes) in captures(data) {
+            ahead.captures(data, |record, bytes| {
                 if self.limit.take(1) == 1 {
                     self.log(record, bytes);
                 } else {
                     self.leave(record);
                 }
-            }
+            });
             return;
         }
         let records = Record::all_in(data);
@@ -184,6 +187,7 @@ pub fn readers<F: Format + Clone>(
         .enumerate()
         .map(|(index, share)| Reader {
             due: vec![None; share.rings.len()],
+            ahead: vec![Ahead::default(); share.rings.len()],
             share,
             is_first: index == 0,
             wall: Wall::now(),
@@ -225,13 +229,14 @@ impl<F: Format> Reader<F> {
     fn consume(&mut self) -> Result<()> {
         self.wall.refresh();
         self.taker.format.set_clock(self.wall);
-        for (ring, due) in self.share.rings.iter_mut().zip(&mut self.due) {
+        let state = self.due.iter_mut().zip(&mut self.ahead);
+        for (ring, (due, ahead)) in self.share.rings.iter_mut().zip(state) {
             let mut any = false;
             let taker = &mut self.taker;
             let (is_first, mailbox) = (self.is_first, &self.common.mailbox);
             let read = ring.samples.read(|data| {
                 any = true;
-                taker.take(data);
+                taker.take(data, ahead);
                 // Not after a whole ring, which a slow disk takes seconds for.
                 if is_first && !mailbox.is_empty() {
                     taker.take_summaries(&mailbox.take());
@@ -303,7 +308,10 @@ impl<F: Format> Reader<F> {
         self.consume()?;
         for &cpu in &self.share.cpus {
             let batch = self.common.batches.read(cpu)?;
-            self.taker.take(Waiting::new(&batch).data());
+            // Without a ring nothing came ahead.
+            let ring = self.share.rings.iter().position(|ring| ring.cpu == cpu);
+            let ahead = ring.map_or_else(Ahead::default, |at| take(&mut self.ahead[at]));
+            self.taker.take(Waiting::new(&batch).data(), &mut { ahead });
         }
         Ok(())
     }

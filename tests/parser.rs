@@ -13,7 +13,7 @@ use common::reference::{Parsed, reference};
 use common::table::{V4, V6, eth, table};
 use etherparse::SlicedPacket;
 use proptest::prelude::*;
-use xdplog::bpf::{CAPTURE_MAX, MAX_SLOTS, Record, SLOT_MOVED};
+use xdplog::bpf::{CAPTURE_MAX, Counters, MAX_SLOTS, Record, SLOT_MOVED};
 use xdplog::probe::Setup;
 
 #[test]
@@ -83,31 +83,82 @@ fn headers_behind_the_first_buffer() {
     }
 }
 
-/// Bytes of a frame that the padded ones of a batch always hold (README).
-const CAPTURED: usize = CAPTURE_MAX - 3;
+/// A frame that is as long, up to the 64 KiB that its IP header can tell of; what
+/// is beyond is Ethernet padding, which is captured, too.
+fn frame_of(len: usize) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let payload: Vec<u8> = (0..len.min(65_000)).map(|at| (at % 251) as u8).collect();
+    eth().ipv4(V4.0, V4.1, 64).udp(1, 2).write(&mut frame, &payload).unwrap();
+    frame.extend((frame.len()..len.max(500)).map(|at| (at % 253) as u8));
+    frame
+}
 
-/// As many bytes as were asked for, and fit: of each frame the first.
+/// As many bytes as were asked for: of each frame the first.
 #[test]
 fn captured_bytes_are_the_first_of_the_frame() {
-    for snaplen in [1, 61, 64, 3600, 70_000] {
+    for snaplen in [1, 61, 64, 3600, 65_401, 66_000, 262_144] {
         let bench = Bench::load(&Setup { snaplen, ..Bench::setup() });
-        for len in [0, 1, 2, 3, 3000, 3600, 9000, 65_000] {
-            let mut frame = Vec::new();
-            let payload: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
-            eth().ipv4(V4.0, V4.1, 64).udp(1, 2).write(&mut frame, &payload).unwrap();
-            // Ethernet padding is captured too.
-            frame.extend_from_slice(&[0xee; 500]);
+        // Around what one batch takes, and up to what the kernel lets through here.
+        for len in [0, 3000, 3600, 9000, 65_399, 65_400, 65_401, 65_404, 65_549, 70_000] {
+            let frame = frame_of(len);
             bench.pass(&frame);
-            let kept = frame.len().min(snaplen as usize).min(CAPTURED);
+            let kept = frame.len().min(snaplen as usize);
             let mut records = 0;
             bench.emitted(|record, bytes| {
                 assert_eq!(Some(Parsed::of(record)), reference(&frame));
-                assert_eq!(bytes, &frame[..kept], "{snaplen} bytes of {}", frame.len());
+                assert!(bytes == &frame[..kept], "{snaplen} bytes of {}", frame.len());
                 records += 1;
             });
             assert_eq!(records, 1);
         }
     }
+}
+
+/// A frame that does not fit in one sample, through rings that hold two: as many
+/// parts as there may be, and what is beyond is left out.
+#[test]
+fn frames_in_many_parts() {
+    for (ring_size, most) in [(131_072, 70_000), (65_536, 70_000), (16_384, 5 * 8104)] {
+        let setup = Setup { snaplen: 262_144, ring_size, ..Bench::setup() };
+        let bench = Bench::load(&setup);
+        for len in [100, 8_000, 9_000, 20_000, 40_000, 70_000] {
+            let frame = frame_of(len);
+            bench.pass(&frame);
+            let mut records = 0;
+            bench.emitted(|_, bytes| {
+                assert!(bytes == &frame[..bytes.len()], "{} of {len}", bytes.len());
+                // What the ring has no room for is cut, from the end.
+                assert!(bytes.len() >= len.min(ring_size as usize / 2 - 100).min(most), "{len}");
+                records += 1;
+            });
+            assert_eq!(records, 1);
+        }
+    }
+}
+
+/// Where the ring has no room for what comes ahead, the frame is cut: the packet
+/// has its record.
+#[test]
+fn a_frame_is_cut_where_the_ring_is_full() {
+    let setup = Setup { snaplen: 262_144, ring_size: 131_072, ..Bench::setup() };
+    let bench = Bench::load(&setup);
+    let [fills, long] = [CAPTURE_MAX, 70_000].map(frame_of);
+    // Two that fill the ring, a long one for which only the batch has room, and
+    // another for which that has none either.
+    for frame in [&fills, &fills, &long, &long] {
+        bench.pass(frame);
+    }
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        bench.emitted(|_, bytes| kept.push(bytes.to_vec()));
+        // Later ones are whole again.
+        bench.pass(&long);
+    }
+    assert!(kept[..2] == [&fills[..], &fills]);
+    assert!(kept[2] == long[..CAPTURE_MAX]);
+    assert!(kept[3..] == [&long[..]]);
+    let Counters { seen, recorded, overflowed, .. } = bench.counters();
+    assert_eq!((seen, recorded, overflowed), (6, 5, 1));
 }
 
 /// Not our reference but etherparse's own whole-packet parser, on what it

@@ -67,12 +67,18 @@ static __always_inline void batch_emit(void *ctx, struct batch *batch,
 	batch->due_ns = now + BATCH_AGE_NS;
 }
 
-/* Bytes that a packet takes in a batch, cap of them the frame's. */
+/* Bytes of a frame, padded, and what is before them. */
+static __always_inline __u32 capture_size(__u32 cap)
+{
+	return sizeof(struct capture) + ((cap + 3) & ~3u);
+}
+
+/* Bytes that a packet takes in a batch, of whose frame cap are captured. */
 static __always_inline __u32 batch_need(__u32 cap)
 {
 	if (!knobs.snaplen)
 		return sizeof(struct record);
-	return sizeof(struct capture) + ((cap + 3) & ~3u);
+	return capture_size(cap < knobs.part ? cap : knobs.part);
 }
 
 /* Where the next record, of need bytes in all, is to be written. */
@@ -104,11 +110,12 @@ batch_slot(void *ctx, struct batch *batch, __u32 need, __u64 now, bool nested)
 	return rec;
 }
 
-/* Put the first cap bytes of the frame behind rec; how many there are. */
-static __always_inline __u32 batch_capture(struct xdp_md *ctx,
-					   struct record *rec, __u32 cap)
+/* Put cap bytes of the frame, from one on, behind its record; how many there
+ * are.
+ */
+static __always_inline __u32 capture_bytes(struct xdp_md *ctx, __u32 from,
+					   __u32 cap, struct capture *capture)
 {
-	struct capture *capture = (void *)rec;
 	__u64 size = cap - 1;
 
 	/* From 1 to 65,536 in a way that Linux 6.1's verifier follows, which
@@ -122,10 +129,36 @@ static __always_inline __u32 batch_capture(struct xdp_md *ctx,
 	 * Cannot fail, as cap is within the frame; if it did, the record would
 	 * go without bytes.
 	 */
-	if (bpf_xdp_load_bytes(ctx, 0, capture + 1, size))
-		cap = 0;
-	capture->cap_len = cap;
-	return cap;
+	if (bpf_xdp_load_bytes(ctx, from, capture + 1, size))
+		size = 0;
+	capture->cap_len = size;
+	return size;
+}
+
+/*
+ * Send what of the frame's first cap bytes is more than a batch takes into the
+ * ring, ahead of the record; how many bytes went. Where the ring is full the
+ * frame is cut. The batch is empty: nothing else takes a place as large.
+ */
+static __always_inline __u32 batch_ahead(struct xdp_md *ctx,
+					 struct batch *batch, __u32 cap)
+{
+	struct capture *spare = &batch->spare;
+	__u32 sent = 0, left, size;
+	int i;
+
+	spare->rec.flags = REC_AHEAD;
+	for (i = 0; i < AHEAD_MAX && cap - sent > knobs.part; i++) {
+		left = cap - sent - knobs.part;
+		size = capture_bytes(ctx, knobs.part + sent,
+				     left < knobs.part ? left : knobs.part,
+				     spare);
+		spare->ahead = sent;
+		if (batch_output(ctx, spare, capture_size(size), false))
+			break;
+		sent += size;
+	}
+	return sent;
 }
 
 /*
@@ -133,19 +166,28 @@ static __always_inline __u32 batch_capture(struct xdp_md *ctx,
  * if there is no room for it.
  *
  * nested: this packet interrupted the flush program on its own CPU, which is
- * emitting the batch. It stays clear of the batch and goes out alone.
+ * emitting the batch. It stays clear of the batch and goes out alone, with no
+ * more of its frame than that takes.
  */
 static __always_inline bool batch_commit(struct xdp_md *ctx,
 					 struct batch *batch,
 					 struct record *rec, __u32 cap,
 					 __u64 now, bool nested)
 {
+	struct capture *capture = (void *)rec;
 	__u32 need = batch_need(cap);
+	__u32 ahead = 0;
 
 	if (!nested && batch->used + need > knobs.batch_bytes)
 		return false;
 	if (knobs.snaplen) {
-		cap = batch_capture(ctx, rec, cap);
+		if (cap > knobs.part) {
+			if (!nested)
+				ahead = batch_ahead(ctx, batch, cap);
+			cap = knobs.part;
+		}
+		cap = capture_bytes(ctx, 0, cap, capture);
+		capture->ahead = ahead;
 		need = batch_need(cap);
 	}
 	if (nested)

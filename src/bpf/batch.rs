@@ -5,19 +5,34 @@
 
 use std::mem::{align_of, size_of};
 
-use super::{BATCH_BYTES, BatchHead, Capture, Record};
+use super::{BATCH_BYTES, BatchHead, Capture, REC_AHEAD, Record};
 
-/// The records in `data` that have bytes of their frames with them, and these.
-/// Lengths in there are claims: what goes beyond `data` ends it.
-pub fn captures(mut data: &[u8]) -> impl Iterator<Item = (&Record, &[u8])> {
-    std::iter::from_fn(move || {
+/// What has come of a frame ahead of its record, from one CPU.
+#[derive(Clone, Debug, Default)]
+pub struct Ahead(Vec<u8>);
+
+impl Ahead {
+    /// Hand on each record in `data`, which is this CPU's next sample or its batch,
+    /// with the bytes captured of its frame. Lengths in there are claims: what goes
+    /// beyond `data` ends it.
+    pub fn captures(&mut self, mut data: &[u8], mut each: impl FnMut(&Record, &[u8])) {
         // What is shorter than one is the padding of a perf sample.
-        let capture: &Capture = plain::from_bytes(data).ok()?;
-        let rest = &data[size_of::<Capture>()..];
-        let bytes = rest.get(..capture.cap_len as usize)?;
-        data = rest.get(bytes.len().next_multiple_of(4)..).unwrap_or(&[]);
-        Some((&capture.rec, bytes))
-    })
+        while let Ok(capture) = plain::from_bytes::<Capture>(data) {
+            let (rest, ahead) = (&data[size_of::<Capture>()..], capture.ahead as usize);
+            let Some(bytes) = rest.get(..capture.cap_len as usize) else { return };
+            data = rest.get(bytes.len().next_multiple_of(4)..).unwrap_or(&[]);
+            if capture.rec.flags & REC_AHEAD != 0 {
+                self.0.truncate(ahead);
+                self.0.extend(bytes);
+            } else if ahead > 0 && ahead == self.0.len() {
+                self.0.splice(..0, bytes.iter().copied());
+                each(&capture.rec, &self.0);
+                self.0.clear();
+            } else {
+                each(&capture.rec, bytes);
+            }
+        }
+    }
 }
 
 /// What waits in one CPU's batch, copied out of the map `batches`; to be read
@@ -63,14 +78,43 @@ mod tests {
     use super::*;
 
     fn capture(cap_len: u32, bytes: &[u8]) -> Vec<u8> {
-        [&[7; 64][..], &cap_len.to_ne_bytes(), bytes].concat()
+        with_ahead(7, cap_len, 0, bytes)
     }
 
-    /// As a sample would be: aligned to 4.
+    fn with_ahead(flags: u8, cap_len: u32, ahead: u32, bytes: &[u8]) -> Vec<u8> {
+        [&[7; 63][..], &[flags], &cap_len.to_ne_bytes(), &ahead.to_ne_bytes(), bytes].concat()
+    }
+
     fn read(data: &[u8]) -> Vec<Vec<u8>> {
-        let head = [&(data.len() as u32).to_ne_bytes()[..], &[0; 60]].concat();
-        let waiting = Waiting::new(&[head, data.to_vec()].concat());
-        captures(waiting.data()).map(|(_, bytes)| bytes.to_vec()).collect()
+        read_all(&[data])
+    }
+
+    /// As samples would be: aligned to 4.
+    fn read_all(samples: &[&[u8]]) -> Vec<Vec<u8>> {
+        let (mut ahead, mut found) = (Ahead::default(), Vec::new());
+        for data in samples {
+            let head = [&(data.len() as u32).to_ne_bytes()[..], &[0; 60]].concat();
+            let waiting = Waiting::new(&[head, data.to_vec()].concat());
+            ahead.captures(waiting.data(), |_, bytes| found.push(bytes.to_vec()));
+        }
+        found
+    }
+
+    #[test]
+    fn what_came_ahead_is_joined() {
+        let part = |before, bytes: &[u8]| with_ahead(REC_AHEAD, bytes.len() as u32, before, bytes);
+        let long = |ahead| with_ahead(0, 4, ahead, b"long");
+        let next = capture(4, b"next");
+        let want = [&b"long and longer."[..], b"next"];
+        assert_eq!(read_all(&[&part(0, b" and"), &part(4, b" longer."), &long(12), &next]), want);
+        // The same in one sample, as a batch may be, and again.
+        let all = [part(0, b" and"), part(4, b" longer."), long(12), next.clone()].concat();
+        assert_eq!(read_all(&[&all, &all]), [want, want].concat());
+        // Whatever came for a record that did not come is dropped, and a record
+        // without what it claims has its own.
+        let others = [&part(0, b"none of its bytes")[..], &next, &part(0, b" one"), &long(4)];
+        assert_eq!(read_all(&others), [&b"next"[..], b"long one"]);
+        assert_eq!(read_all(&[&part(0, b" on"), &long(4), &long(4)]), [b"long", b"long"]);
     }
 
     #[test]

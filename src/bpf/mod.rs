@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use plain::Plain;
 
-pub use self::batch::{Waiting, captures};
+pub use self::batch::{Ahead, Waiting};
 
 /// What libbpf-cargo generated from `xdplog.bpf.c`.
 #[allow(clippy::all, clippy::pedantic, missing_docs, unsafe_code, unused)]
@@ -26,8 +26,10 @@ pub const SLOT_MOVED: usize = MAX_IFACES;
 pub const MAX_SLOTS: usize = MAX_IFACES + 1;
 /// Bytes in one batch at most.
 pub const BATCH_BYTES: usize = 65472;
-/// Bytes of one frame that can be captured at most.
+/// Bytes of one frame that are captured in one batch at most.
 pub const CAPTURE_MAX: usize = BATCH_BYTES - size_of::<Capture>();
+/// Samples that the rest of a frame comes in at most.
+pub const AHEAD_MAX: usize = 4;
 /// A batch older than this many ns goes out with the next packet.
 pub const BATCH_AGE_NS: u64 = 1_000_000;
 /// Bit of `knobs.families` for IPv4.
@@ -41,6 +43,7 @@ const REC_IPV6: u8 = 0x01;
 const REC_FRAGMENT: u8 = 0x02;
 const REC_L4: u8 = 0x04;
 const REC_TRUNCATED: u8 = 0x08;
+const REC_AHEAD: u8 = 0x10;
 const REC_LEN_MASK: u32 = 0x00ff_ffff;
 const REC_VERDICT_SHIFT: u32 = 24;
 
@@ -144,6 +147,7 @@ pub struct BatchHead {
 struct Capture {
     rec: Record,
     cap_len: u32,
+    ahead: u32,
 }
 
 // SAFETY: repr(C), integers only, no padding (the sizes below leave room for
@@ -178,7 +182,7 @@ macro_rules! same_layout {
 same_layout!(Record, skel::types::record, 64,
     ts_lo 0 ts_hi 4 saddr 8 daddr 24 l4 40 verdict_len 44 rule 48 vlan 52
     rxq 58 iface 60 proto 61 tcp_flags 62 flags 63);
-same_layout!(Capture, skel::types::capture, 68, rec 0 cap_len 64);
+same_layout!(Capture, skel::types::capture, 72, rec 0 cap_len 64 ahead 68);
 same_layout!(Counters, skel::types::counters, 120,
     seen 0 not_ip 8 unselected 16 sampled_out 24 overflowed 32 recorded 40 bytes 48
     verdicts 56);
@@ -191,7 +195,7 @@ const _: () = {
     assert!(align_of::<Capture>() <= 4);
     assert!(offset_of!(skel::types::batch, data) == size_of::<BatchHead>());
     assert!(size_of::<skel::types::batch>() == 64 + 2 * BATCH_BYTES + 256);
-    assert!(size_of::<skel::types::knobs>() == 28 + 4 * MAX_IFACES);
+    assert!(size_of::<skel::types::knobs>() == 32 + 4 * MAX_IFACES);
 };
 
 /// The address that these flags say the bytes hold.

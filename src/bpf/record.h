@@ -40,6 +40,7 @@
 	0x08 /* the frame is shorter than its IP header says, \
 	      * or a header that is read here is cut short    \
 	      */
+#define REC_AHEAD 0x10 /* no record: bytes of one that is yet to come */
 
 /* record.verdict_len: the verdict is above the frame length. */
 #define REC_LEN_MASK	  0x00ffffff
@@ -71,10 +72,16 @@ struct record {
  * The same where frames are captured (knobs.snaplen): the record, the number of
  * bytes of the frame, and then these, padded to 4. Without, there are records
  * one behind the other.
+ *
+ * What of a long frame finds no room in a batch comes before it, in samples of
+ * their own: captures with REC_AHEAD, whose records say nothing else.
  */
 struct capture {
 	struct record rec; /*  0 */
 	__u32 cap_len;	   /* 64: bytes of the frame that follow */
+	__u32 ahead;	   /* 68: bytes of it behind these that came ahead; of
+			    * those that come ahead: how many came before them
+			    */
 };
 
 /* Offsets and sizes are masked to 16 bits for the verifier, which is a little
@@ -83,8 +90,11 @@ struct capture {
 #define BATCH_MASK  0xffff
 #define BATCH_SLACK 256
 
-/* Bytes of one frame: it goes out in one batch. */
+/* Bytes of one frame in a batch, and how many times as many come ahead: enough
+ * for 262,144.
+ */
 #define CAPTURE_MAX (BATCH_BYTES - sizeof(struct capture))
+#define AHEAD_MAX   4
 
 /*
  * The records of one CPU on their way to its ring. Written by whatever runs
@@ -142,10 +152,11 @@ struct knobs {
 	__u32 families;		   /*   4: FAMILY_* that are logged */
 	__u32 frags;		   /*   8: the kernel knows xdp.frags */
 	__u32 snaplen;		   /*  12: bytes captured of a frame; 0: none */
-	__u32 sample;		   /*  16: one packet in so many; 0: all */
-	__u32 rate;		   /*  20: packets a second; 0: all */
-	__u32 n_ifaces;		   /*  24: entries of ifindex[] in use */
-	__u32 ifindex[MAX_IFACES]; /*  28: slot to interface index */
+	__u32 part;		   /*  16: of these in one batch, <= CAPTURE_MAX */
+	__u32 sample;		   /*  20: one packet in so many; 0: all */
+	__u32 rate;		   /*  24: packets a second; 0: all */
+	__u32 n_ifaces;		   /*  28: entries of ifindex[] in use */
+	__u32 ifindex[MAX_IFACES]; /*  32: slot to interface index */
 };
 
 #define FAMILY_IPV4 0x1
@@ -172,9 +183,10 @@ ASSERT_AT(record, proto, 61);
 ASSERT_AT(record, tcp_flags, 62);
 ASSERT_AT(record, flags, 63);
 
-ASSERT_SIZE(capture, 68);
+ASSERT_SIZE(capture, 72);
 ASSERT_AT(capture, rec, 0);
 ASSERT_AT(capture, cap_len, 64);
+ASSERT_AT(capture, ahead, 68);
 
 ASSERT_SIZE(batch, 64 + 2 * BATCH_BYTES + BATCH_SLACK);
 ASSERT_AT(batch, used, 0);
@@ -202,14 +214,15 @@ ASSERT_AT(overflow_key, verdict, 17);
 ASSERT_AT(overflow_key, flags, 18);
 ASSERT_AT(overflow_key, zero, 19);
 
-ASSERT_SIZE(knobs, 28 + 4 * MAX_IFACES);
+ASSERT_SIZE(knobs, 32 + 4 * MAX_IFACES);
 ASSERT_AT(knobs, batch_bytes, 0);
 ASSERT_AT(knobs, families, 4);
 ASSERT_AT(knobs, frags, 8);
 ASSERT_AT(knobs, snaplen, 12);
-ASSERT_AT(knobs, sample, 16);
-ASSERT_AT(knobs, rate, 20);
-ASSERT_AT(knobs, n_ifaces, 24);
-ASSERT_AT(knobs, ifindex, 28);
+ASSERT_AT(knobs, part, 16);
+ASSERT_AT(knobs, sample, 20);
+ASSERT_AT(knobs, rate, 24);
+ASSERT_AT(knobs, n_ifaces, 28);
+ASSERT_AT(knobs, ifindex, 32);
 
 #endif /* XDPLOG_RECORD_H */

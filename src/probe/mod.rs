@@ -26,7 +26,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 pub use self::iface::Interface;
 pub use self::overflow::Overflow;
 use crate::bpf::skel::{XdplogSkel, XdplogSkelBuilder};
-use crate::bpf::{BATCH_BYTES, CAPTURE_MAX, Counters, MAX_SLOTS, Record, SLOT_MOVED};
+use crate::bpf::{AHEAD_MAX, BATCH_BYTES, CAPTURE_MAX, Counters, MAX_SLOTS, Record, SLOT_MOVED};
 use crate::cli::Mode;
 
 /// What is fixed before the program is loaded.
@@ -87,11 +87,14 @@ fn batch_bytes(ring_size: u64) -> u32 {
     room.clamp(size_of::<Record>() as u64, BATCH_BYTES as u64) as u32
 }
 
-/// Bytes captured of a frame, `asked` for: no more than fit in a sample with the
-/// record, and none where that has no room for any.
-fn snaplen(asked: u32, batch_bytes: u32) -> u32 {
-    // Padded to 4 bytes, it has to fit all the same.
-    asked.min(batch_bytes.saturating_sub((BATCH_BYTES - CAPTURE_MAX) as u32 + 3))
+/// Bytes of a frame that fit in a sample with the record; they are padded to 4.
+fn part(batch_bytes: u32) -> u32 {
+    batch_bytes.saturating_sub((BATCH_BYTES - CAPTURE_MAX) as u32) & !3
+}
+
+/// Bytes captured of a frame, `asked` for: no more than it may have parts.
+fn snaplen(asked: u32, part: u32) -> u32 {
+    asked.min(part * (1 + AHEAD_MAX as u32))
 }
 
 impl Probe {
@@ -131,7 +134,8 @@ impl Probe {
         let rodata = open.maps.rodata_data.as_deref_mut().context("the program has no knobs")?;
         let knobs = &mut rodata.knobs;
         knobs.batch_bytes = batch_bytes(setup.ring_size);
-        knobs.snaplen = snaplen(setup.snaplen, knobs.batch_bytes);
+        knobs.part = part(knobs.batch_bytes);
+        knobs.snaplen = snaplen(setup.snaplen, knobs.part);
         knobs.sample = setup.sample;
         knobs.rate = setup.rate;
         knobs.families = setup.families;
@@ -438,10 +442,12 @@ mod tests {
 
     #[test]
     fn a_captured_frame_fits_in_a_batch() {
-        assert_eq!(snaplen(128, BATCH_BYTES as u32), 128);
-        for ring in [4096, 8 << 20] {
+        for ring in [4096, 65_536, 8 << 20] {
             let room = batch_bytes(ring);
-            assert!(snaplen(262_144, room).next_multiple_of(4) + 68 <= room);
+            assert!(part(room) + 72 <= room && part(room).is_multiple_of(4), "{ring}");
+            assert_eq!(snaplen(128, part(room)), 128);
         }
+        assert_eq!(snaplen(262_144, CAPTURE_MAX as u32), 262_144, "whatever may be asked for");
+        assert_eq!(snaplen(262_144, part(batch_bytes(4096))), 5 * 1960);
     }
 }

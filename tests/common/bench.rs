@@ -5,7 +5,8 @@
 use std::cell::RefCell;
 
 use libbpf_rs::ProgramInput;
-use xdplog::bpf::{self, Counters, FAMILY_IPV4, FAMILY_IPV6, Record};
+use nix::unistd::{SysconfVar, sysconf};
+use xdplog::bpf::{Ahead, Counters, FAMILY_IPV4, FAMILY_IPV6, Record};
 use xdplog::probe::{Batches, CounterMap, Probe, Ring, Setup};
 
 use super::host::{need_root, pin_to_one_cpu};
@@ -22,6 +23,11 @@ pub struct Bench {
     /// What came out of the program; kept, so as not to be allocated anew.
     out: RefCell<Vec<u8>>,
     captures: bool,
+}
+
+fn pages(bytes: u64) -> usize {
+    let page = sysconf(SysconfVar::PAGE_SIZE).unwrap().unwrap();
+    bytes.div_ceil(page as u64) as usize
 }
 
 impl Bench {
@@ -52,7 +58,7 @@ impl Bench {
         pin_to_one_cpu();
         let probe = Probe::load(setup).unwrap();
         Bench {
-            rings: RefCell::new(probe.open_rings(256).unwrap()),
+            rings: RefCell::new(probe.open_rings(pages(setup.ring_size)).unwrap()),
             batches: probe.batches().unwrap(),
             counters: probe.counters().unwrap(),
             out: RefCell::default(),
@@ -82,17 +88,26 @@ impl Bench {
     /// What the program has made of the frames since the last time, in order:
     /// records, and bytes of the frames where these are captured.
     pub fn emitted(&self, mut each: impl FnMut(&Record, &[u8])) {
-        assert!(self.batches.flush(0), "nothing else is at work on the batch");
-        for ring in &mut *self.rings.borrow_mut() {
-            let read = ring.samples.read(|data| {
-                if self.captures {
-                    bpf::captures(data).for_each(|(record, bytes)| each(record, bytes));
-                } else {
-                    Record::all_in(data).iter().for_each(|record| each(record, &[]));
-                }
-            });
-            read.unwrap();
+        let mut rings = self.rings.borrow_mut();
+        let mut ahead = vec![Ahead::default(); rings.len()];
+        // Twice, where the batch waits because the ring is full.
+        for _ in 0..2 {
+            let flushed = self.batches.flush(0);
+            for (ring, ahead) in rings.iter_mut().zip(&mut ahead) {
+                let read = ring.samples.read(|data| {
+                    if self.captures {
+                        ahead.captures(data, &mut each);
+                    } else {
+                        Record::all_in(data).iter().for_each(|record| each(record, &[]));
+                    }
+                });
+                read.unwrap();
+            }
+            if flushed {
+                return;
+            }
         }
+        panic!("something else is at work on the batch");
     }
 
     /// The counters of the first interface.
