@@ -150,9 +150,9 @@ static __always_inline __u32 batch_ahead(struct xdp_md *ctx,
 	spare->rec.flags = REC_AHEAD;
 	for (i = 0; i < AHEAD_MAX && cap - sent > knobs.part; i++) {
 		left = cap - sent - knobs.part;
-		size = capture_bytes(ctx, knobs.part + sent,
-				     left < knobs.part ? left : knobs.part,
-				     spare);
+		if (left > knobs.part)
+			left = knobs.part;
+		size = capture_bytes(ctx, knobs.part + sent, left, spare);
 		spare->ahead = sent;
 		if (batch_output(ctx, spare, capture_size(size), false))
 			break;

@@ -36,11 +36,12 @@
 #define REC_IPV6     0x01 /* addresses are IPv6, else IPv4 */
 #define REC_FRAGMENT 0x02 /* a fragment, first or later */
 #define REC_L4	     0x04 /* record.l4 was read from the packet */
-#define REC_TRUNCATED                                         \
-	0x08 /* the frame is shorter than its IP header says, \
-	      * or a header that is read here is cut short    \
-	      */
-#define REC_AHEAD 0x10 /* no record: bytes of one that is yet to come */
+/* The frame is shorter than its IP header says, or a header that is read here
+ * is cut short.
+ */
+#define REC_TRUNCATED 0x08
+/* No record: bytes of one that is yet to come. */
+#define REC_AHEAD 0x10
 
 /* record.verdict_len: the verdict is above the frame length. */
 #define REC_LEN_MASK	  0x00ffffff
@@ -148,14 +149,14 @@ struct counters {
  * branches that are not used.
  */
 struct knobs {
-	__u32 batch_bytes;	   /*   0: bytes per sample, <= BATCH_BYTES */
-	__u32 families;		   /*   4: FAMILY_* that are logged */
-	__u32 frags;		   /*   8: the kernel knows xdp.frags */
-	__u32 snaplen;		   /*  12: bytes captured of a frame; 0: none */
-	__u32 part;		   /*  16: of these in one batch, <= CAPTURE_MAX */
-	__u32 sample;		   /*  20: one packet in so many; 0: all */
-	__u32 rate;		   /*  24: packets a second; 0: all */
-	__u32 n_ifaces;		   /*  28: entries of ifindex[] in use */
+	__u32 batch_bytes; /*   0: bytes per sample, <= BATCH_BYTES */
+	__u32 families;	   /*   4: FAMILY_* that are logged */
+	__u32 frags;	   /*   8: the kernel knows xdp.frags */
+	__u32 snaplen;	   /*  12: bytes captured of a frame; 0: none */
+	__u32 part;	   /*  16: of these in one batch, <= CAPTURE_MAX */
+	__u32 sample;	   /*  20: one packet in so many; 0: all */
+	__u32 rate;	   /*  24: packets a second; 0: all */
+	__u32 n_ifaces;	   /*  28: entries of ifindex[] in use */
 	__u32 ifindex[MAX_IFACES]; /*  32: slot to interface index */
 };
 
