@@ -6,13 +6,11 @@ use jiff::tz::TimeZone;
 use xdplog::bpf::Record;
 use xdplog::clock::Wall;
 use xdplog::format::{Classic, Format, Json, Pcapng, Text};
+use xdplog::sink::BUFFER;
 
 /// Records as a sample holds them: TCP over IPv4 from as many addresses, one a
 /// microsecond.
 const RECORDS: usize = 1000;
-
-/// As large as the sink's, which is begun anew likewise where a record may not fit.
-const BUFFER: usize = 256 * 1024;
 
 /// ns per record, and bytes.
 type Cost = (f64, f64);
@@ -54,6 +52,7 @@ fn cost<F: Format>(mut format: F, rounds: usize) -> Cost {
     let records = Record::all_in(&bytes);
     assert_eq!(records.len(), RECORDS);
     let frame = if F::CAPTURES { &[0x5a; 60][..] } else { &[] };
+    // Begun anew where the next one may not fit, as a sink does.
     let mut out = vec![0; BUFFER];
     let (mut written, mut len) = (0, 0);
     let since = Instant::now();

@@ -137,6 +137,9 @@ fn json_of_frames_of_every_kind_and_cut_anywhere() {
     assert_eq!(count(&ended.summary(), "logged"), want.len() as u64);
 }
 
+/// What is captured of a frame, if no less is asked for (README).
+const CARRIED: u32 = 130_800;
+
 #[test]
 fn pcapng_gives_back_the_frames_that_were_sent() {
     let net = Net::new();
@@ -150,7 +153,7 @@ fn pcapng_gives_back_the_frames_that_were_sent() {
     });
     let after = since_1970();
     let capture = Capture::read(&file);
-    assert_eq!(capture.ifaces, [("here0".to_string(), 262_144)]);
+    assert_eq!(capture.ifaces, [("here0".to_string(), CARRIED)]);
     let want: Vec<_> = frames.iter().filter(|frame| reference(frame).is_some()).collect();
     assert_eq!(capture.packets.len(), want.len());
     for (packet, want) in capture.packets.iter().zip(want) {
@@ -179,7 +182,7 @@ fn snaplen_cuts_and_large_frames_are_whole() {
     let net = Net::new();
     // The largest that there is, and a frame that is all of it.
     net.set_mtu(65_535);
-    let frames: Vec<_> = [0, 1, 2, 3, 18, 1472, 4000, 8972, 65_507].map(patterned).to_vec();
+    let frames: Vec<_> = [0, 1, 2, 3, 18, 1472, 4000, 8000, 8972, 65_507].map(patterned).to_vec();
     for snaplen in [1, 14, 61, 1514, 8192, 65_536, 262_144] {
         let args = ["here0", "-f", "pcapng", "--snaplen", &snaplen.to_string()];
         let (file, _) = log(&net, &args, || {
@@ -188,7 +191,7 @@ fn snaplen_cuts_and_large_frames_are_whole() {
             frames.iter().for_each(|frame| tap.send(frame));
         });
         let capture = Capture::read(&file);
-        assert_eq!(capture.ifaces, [("here0".to_string(), snaplen as u32)]);
+        assert_eq!(capture.ifaces, [("here0".to_string(), CARRIED.min(snaplen as u32))]);
         assert_eq!(capture.packets.len(), frames.len());
         for (packet, frame) in capture.packets.iter().zip(&frames) {
             assert_eq!(packet.data, frame[..frame.len().min(snaplen)], "snaplen {snaplen}");

@@ -126,8 +126,8 @@ static __always_inline __u32 capture_bytes(struct xdp_md *ctx, __u32 from,
 	size &= BATCH_MASK;
 	size += 1;
 	/* Not by data and data_end: a frame may have more than its linear part.
-	 * Cannot fail, as cap is within the frame; if it did, the record would
-	 * go without bytes.
+	 * Cannot fail, as the bytes are within the frame and begin in its first
+	 * 64 KiB; if it did, there would be none.
 	 */
 	if (bpf_xdp_load_bytes(ctx, from, capture + 1, size))
 		size = 0;
@@ -154,7 +154,8 @@ static __always_inline __u32 batch_ahead(struct xdp_md *ctx,
 			left = knobs.part;
 		size = capture_bytes(ctx, knobs.part + sent, left, spare);
 		spare->ahead = sent;
-		if (batch_output(ctx, spare, capture_size(size), false))
+		if (!size ||
+		    batch_output(ctx, spare, capture_size(size), false))
 			break;
 		sent += size;
 	}
@@ -187,7 +188,7 @@ static __always_inline bool batch_commit(struct xdp_md *ctx,
 			cap = knobs.part;
 		}
 		cap = capture_bytes(ctx, 0, cap, capture);
-		capture->ahead = ahead;
+		capture->ahead = cap ? ahead : 0;
 		need = batch_need(cap);
 	}
 	if (nested)

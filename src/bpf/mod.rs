@@ -30,6 +30,9 @@ pub const BATCH_BYTES: usize = 65472;
 pub const CAPTURE_MAX: usize = BATCH_BYTES - size_of::<Capture>();
 /// Samples that the rest of a frame comes in at most.
 pub const AHEAD_MAX: usize = 4;
+/// Bytes are read from no offset beyond this (`bpf_xdp_pointer()` of the kernel's
+/// `net/core/filter.c`).
+pub const OFFSET_MAX: usize = 0xffff;
 /// A batch older than this many ns goes out with the next packet.
 pub const BATCH_AGE_NS: u64 = 1_000_000;
 /// Bit of `knobs.families` for IPv4.

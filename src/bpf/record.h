@@ -91,9 +91,7 @@ struct capture {
 #define BATCH_MASK  0xffff
 #define BATCH_SLACK 256
 
-/* Bytes of one frame in a batch, and how many times as many come ahead: enough
- * for 262,144.
- */
+/* Bytes of one frame in a batch, and samples that the rest of it comes in. */
 #define CAPTURE_MAX (BATCH_BYTES - sizeof(struct capture))
 #define AHEAD_MAX   4
 

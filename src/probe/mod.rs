@@ -26,7 +26,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 pub use self::iface::Interface;
 pub use self::overflow::Overflow;
 use crate::bpf::skel::{XdplogSkel, XdplogSkelBuilder};
-use crate::bpf::{AHEAD_MAX, BATCH_BYTES, CAPTURE_MAX, Counters, MAX_SLOTS, Record, SLOT_MOVED};
+use crate::bpf::{
+    AHEAD_MAX, BATCH_BYTES, CAPTURE_MAX, Counters, MAX_SLOTS, OFFSET_MAX, Record, SLOT_MOVED,
+};
 use crate::cli::Mode;
 
 /// What is fixed before the program is loaded.
@@ -92,9 +94,11 @@ fn part(batch_bytes: u32) -> u32 {
     batch_bytes.saturating_sub((BATCH_BYTES - CAPTURE_MAX) as u32) & !3
 }
 
-/// Bytes captured of a frame, `asked` for: no more than it may have parts.
+/// Bytes captured of a frame, `asked` for: no more than it may have parts, and
+/// these may begin.
 fn snaplen(asked: u32, part: u32) -> u32 {
-    asked.min(part * (1 + AHEAD_MAX as u32))
+    let ahead = (OFFSET_MAX as u32).checked_div(part).unwrap_or(0).min(AHEAD_MAX as u32);
+    asked.min(part * (1 + ahead))
 }
 
 impl Probe {
@@ -151,7 +155,7 @@ impl Probe {
     }
 
     /// Bytes of each frame that are captured at most: as many as were asked for,
-    /// or as fit in a sample.
+    /// or as come in as many samples as there may be.
     pub fn snaplen(&self) -> u32 {
         self.snaplen
     }
@@ -447,7 +451,8 @@ mod tests {
             assert!(part(room) + 72 <= room && part(room).is_multiple_of(4), "{ring}");
             assert_eq!(snaplen(128, part(room)), 128);
         }
-        assert_eq!(snaplen(262_144, CAPTURE_MAX as u32), 262_144, "whatever may be asked for");
+        assert_eq!(snaplen(262_144, CAPTURE_MAX as u32), 130_800, "as the README has it");
         assert_eq!(snaplen(262_144, part(batch_bytes(4096))), 5 * 1960);
+        assert_eq!(snaplen(262_144, 0), 0);
     }
 }

@@ -22,7 +22,7 @@ use crate::bpf::MAX_SLOTS;
 use crate::shutdown::Shutdown;
 
 /// Bytes that are gathered before they are written under load.
-const BUFFER: usize = 256 * 1024;
+pub const BUFFER: usize = 256 * 1024;
 
 /// No record is shorter, so that the marks of a full buffer never need more
 /// memory than they begin with.
@@ -158,20 +158,11 @@ impl Sink {
     #[inline]
     pub fn push(&mut self, slot: usize, max_len: usize, fill: impl FnOnce(&mut [u8]) -> usize) {
         if self.buffer.len() - self.len < max_len {
-            self.make_room(max_len);
+            self.flush();
         }
         let Some(room) = self.buffer.get_mut(self.len..) else { return };
         self.len += fill(room);
         self.marks.push(Mark { end: self.len as u32, slot: slot as u8, is_summary: false });
-    }
-
-    /// Empty the buffer; one frame may be more than it holds.
-    #[cold]
-    fn make_room(&mut self, len: usize) {
-        self.flush();
-        if self.buffer.len() < len {
-            self.buffer = vec![0; len.next_power_of_two()].into();
-        }
     }
 
     /// The same for a summary of `count` packets.

@@ -25,9 +25,10 @@ pub struct Bench {
     captures: bool,
 }
 
+/// Of a ring.
 fn pages(bytes: u64) -> usize {
     let page = sysconf(SysconfVar::PAGE_SIZE).unwrap().unwrap();
-    bytes.div_ceil(page as u64) as usize
+    bytes.div_ceil(page as u64).next_power_of_two() as usize
 }
 
 impl Bench {
