@@ -9,7 +9,7 @@ mod sys;
 
 use std::fs;
 use std::io;
-use std::mem::{MaybeUninit, size_of};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Mutex;
 
@@ -26,9 +26,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 pub use self::iface::Interface;
 pub use self::overflow::Overflow;
 use crate::bpf::skel::{XdplogSkel, XdplogSkelBuilder};
-use crate::bpf::{
-    AHEAD_MAX, BATCH_BYTES, CAPTURE_MAX, Counters, MAX_SLOTS, OFFSET_MAX, Record, SLOT_MOVED,
-};
+use crate::bpf::{Counters, MAX_SLOTS, SLOT_MOVED};
 use crate::cli::Mode;
 
 /// What is fixed before the program is loaded.
@@ -81,26 +79,6 @@ pub fn overflow_memory(sources: u32) -> u64 {
     2 * u64::from(sources) * (48 + 24 + 8 + 16)
 }
 
-/// Bytes of records in a sample: what fits twice in the ring, so that one is
-/// written while the other is read, and never more than a batch holds.
-fn batch_bytes(ring_size: u64) -> u32 {
-    // perf puts a header of 8 bytes and a size of 4 before the data, and pads.
-    let room = (ring_size / 2).saturating_sub(16);
-    room.clamp(size_of::<Record>() as u64, BATCH_BYTES as u64) as u32
-}
-
-/// Bytes of a frame that fit in a sample with the record; they are padded to 4.
-fn part(batch_bytes: u32) -> u32 {
-    batch_bytes.saturating_sub((BATCH_BYTES - CAPTURE_MAX) as u32) & !3
-}
-
-/// Bytes captured of a frame, `asked` for: no more than it may have parts, and
-/// these may begin.
-fn snaplen(asked: u32, part: u32) -> u32 {
-    let ahead = (OFFSET_MAX as u32).checked_div(part).unwrap_or(0).min(AHEAD_MAX as u32);
-    asked.min(part * (1 + ahead))
-}
-
 impl Probe {
     /// Load the program. Nothing is attached yet.
     pub fn load(setup: &Setup) -> Result<Probe> {
@@ -137,9 +115,9 @@ impl Probe {
 
         let rodata = open.maps.rodata_data.as_deref_mut().context("the program has no knobs")?;
         let knobs = &mut rodata.knobs;
-        knobs.batch_bytes = batch_bytes(setup.ring_size);
-        knobs.part = part(knobs.batch_bytes);
-        knobs.snaplen = snaplen(setup.snaplen, knobs.part);
+        knobs.batch_bytes = ring::batch_bytes(setup.ring_size);
+        knobs.part = ring::part(knobs.batch_bytes);
+        knobs.snaplen = ring::snaplen(setup.snaplen, knobs.part);
         knobs.sample = setup.sample;
         knobs.rate = setup.rate;
         knobs.families = setup.families;
@@ -426,33 +404,5 @@ fn check_privilege() -> Result<()> {
     match advice::missing_capabilities(effective) {
         missing if missing.is_empty() => Ok(()),
         missing => Err(advice::no_privilege(&missing)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn two_batches_fit_in_a_ring() {
-        for ring in [4096u64, 8192, 65536, 131_072, 8 << 20] {
-            let sample = u64::from(batch_bytes(ring)) + 16;
-            assert!(2 * sample <= ring, "{ring}");
-        }
-        assert_eq!(batch_bytes(8 << 20), BATCH_BYTES as u32);
-        assert_eq!(batch_bytes(4096) / 64, 31);
-        assert_eq!(batch_bytes(1), 64);
-    }
-
-    #[test]
-    fn a_captured_frame_fits_in_a_batch() {
-        for ring in [4096, 65_536, 8 << 20] {
-            let room = batch_bytes(ring);
-            assert!(part(room) + 72 <= room && part(room).is_multiple_of(4), "{ring}");
-            assert_eq!(snaplen(128, part(room)), 128);
-        }
-        assert_eq!(snaplen(262_144, CAPTURE_MAX as u32), 130_800, "as the README has it");
-        assert_eq!(snaplen(262_144, part(batch_bytes(4096))), 5 * 1960);
-        assert_eq!(snaplen(262_144, 0), 0);
     }
 }

@@ -1,8 +1,12 @@
-//! How large a ring is, and for which CPUs there is one. Arithmetic only.
+//! How large a ring is, what fits in its samples, and for which CPUs there is one.
+//! Arithmetic only.
 
 #![forbid(unsafe_code)]
 
+use std::mem::size_of;
 use std::num::NonZeroU64;
+
+use crate::bpf::{AHEAD_MAX, BATCH_BYTES, CAPTURE_MAX, OFFSET_MAX, Record};
 
 /// Ring size per CPU where none is asked for, in bytes.
 const DEFAULT: u64 = 8 << 20;
@@ -36,6 +40,26 @@ pub fn cpu_list(text: &str) -> impl Iterator<Item = u32> + '_ {
             _ => 1..=0,
         }
     })
+}
+
+/// Bytes of records in a sample: what fits twice in the ring, so that one is
+/// written while the other is read, and never more than a batch holds.
+pub fn batch_bytes(ring_size: u64) -> u32 {
+    // perf puts a header of 8 bytes and a size of 4 before the data, and pads.
+    let room = (ring_size / 2).saturating_sub(16);
+    room.clamp(size_of::<Record>() as u64, BATCH_BYTES as u64) as u32
+}
+
+/// Bytes of a frame that fit in a sample with the record; they are padded to 4.
+pub fn part(batch_bytes: u32) -> u32 {
+    batch_bytes.saturating_sub((BATCH_BYTES - CAPTURE_MAX) as u32) & !3
+}
+
+/// Bytes captured of a frame, `asked` for: no more than it may have parts, and
+/// these may begin.
+pub fn snaplen(asked: u32, part: u32) -> u32 {
+    let ahead = (OFFSET_MAX as u32).checked_div(part).unwrap_or(0).min(AHEAD_MAX as u32);
+    asked.min(part * (1 + ahead))
 }
 
 #[cfg(test)]
@@ -73,5 +97,28 @@ mod tests {
             assert!(all * 2 > memory / 100, "no smaller than it need be");
         }
         assert_eq!(pages(None, cpus(4096), 1 << 20, PAGE), 1);
+    }
+
+    #[test]
+    fn two_batches_fit_in_a_ring() {
+        for ring in [4096u64, 8192, 65536, 131_072, 8 << 20] {
+            let sample = u64::from(batch_bytes(ring)) + 16;
+            assert!(2 * sample <= ring, "{ring}");
+        }
+        assert_eq!(batch_bytes(8 << 20), BATCH_BYTES as u32);
+        assert_eq!(batch_bytes(4096) / 64, 31);
+        assert_eq!(batch_bytes(1), 64);
+    }
+
+    #[test]
+    fn a_captured_frame_fits_in_a_batch() {
+        for ring in [4096, 65_536, 8 << 20] {
+            let room = batch_bytes(ring);
+            assert!(part(room) + 72 <= room && part(room).is_multiple_of(4), "{ring}");
+            assert_eq!(snaplen(128, part(room)), 128);
+        }
+        assert_eq!(snaplen(262_144, CAPTURE_MAX as u32), 130_800, "as the README has it");
+        assert_eq!(snaplen(262_144, part(batch_bytes(4096))), 5 * 1960);
+        assert_eq!(snaplen(262_144, 0), 0);
     }
 }
