@@ -27,7 +27,7 @@ fn cpus() -> usize {
 fn flood_from_one_cpu(net: &Net, frame: &[u8], count: u32) {
     net.there(|| {
         pin_to(0);
-        Sender::new(0, 0).send(frame, count);
+        Sender::new(0, 0).send_all(frame, count);
     });
 }
 

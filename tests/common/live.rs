@@ -3,29 +3,32 @@
 
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use libbpf_rs::{Object, libbpf_sys};
 use nix::net::if_::if_nametoindex;
 
-use super::net::Net;
+use super::net::{Net, transmitted};
 use super::program;
 
-/// Send `frame` `count` times into `thereN`, so that it arrives at `hereN`,
-/// which has to have an XDP program. May lose some where the veth's queue is
-/// full: the interface's counters tell.
+/// Send `frame` into `thereN` until it arrived `count` times at `hereN`, which has
+/// to have an XDP program: see [`Sender::send_all`].
 pub fn flood(net: &Net, n: u32, frame: &[u8], count: u32) {
-    net.there(|| Sender::new(n, 0).send(frame, count));
+    net.there(|| Sender::new(n, 0).send_all(frame, count));
 }
 
 /// The same with UDP over IPv4 from `sources` addresses in turn, 11.0.0.0 on.
 pub fn flood_sources(net: &Net, n: u32, sources: u32, count: u32) {
     let frame = super::frames::udp4([11, 0, 0, 0].into(), 18);
-    net.there(|| Sender::new(n, sources).send(&frame, count));
+    net.there(|| Sender::new(n, sources).send_all(&frame, count));
 }
 
 /// Sends live frames; to be made and used in the namespace "there".
-pub struct Sender(Object);
+pub struct Sender {
+    program: Object,
+    into: String,
+}
 
 impl Sender {
     /// Into `thereN`. IPv4 frames get one of `sources` addresses each, in turn,
@@ -36,20 +39,41 @@ impl Sender {
 
     /// The same with other addresses than those.
     pub fn from(n: u32, first: Ipv4Addr, sources: u32) -> Sender {
-        let ifindex = if_nametoindex(&*format!("there{n}")).unwrap();
-        Sender(program::load("tests/bpf/traffic.bpf.c", |object| {
+        let into = format!("there{n}");
+        let ifindex = if_nametoindex(&*into).unwrap();
+        let program = program::load("tests/bpf/traffic.bpf.c", |object| {
             let mut rodata = object
                 .maps_mut()
                 .find(|map| map.name().to_string_lossy().ends_with(".rodata"))
                 .expect("the program has knobs");
             let knobs = [ifindex, sources, first.to_bits()].map(u32::to_ne_bytes).concat();
             rodata.initial_value_mut().unwrap()[..12].copy_from_slice(&knobs);
-        }))
+        });
+        Sender { program, into }
     }
 
-    /// As fast as it goes.
+    /// As fast as it goes, until so many arrived, or none does any more. A veth has
+    /// room for 256 frames, and drops the rest of a burst where the CPU that empties
+    /// it is late, as one is that is busy or emulated: then more are sent.
+    pub fn send_all(&self, frame: &[u8], count: u32) {
+        let before = transmitted(&self.into);
+        let (mut arrived, mut in_vain) = (0, 0);
+        while arrived < count && in_vain < 100 {
+            self.send(frame, (count - arrived).min(16_384));
+            let mut now = (transmitted(&self.into) - before) as u32;
+            if now < count {
+                // Lets the CPU empty it.
+                thread::sleep(Duration::from_millis(1));
+                now = (transmitted(&self.into) - before) as u32;
+            }
+            in_vain = if now == arrived { in_vain + 1 } else { 0 };
+            arrived = now;
+        }
+    }
+
+    /// As fast as it goes, whether they arrive or not.
     pub fn send(&self, frame: &[u8], count: u32) {
-        let program = self.0.progs().next().unwrap();
+        let program = self.program.progs().next().unwrap();
         let mut opts = libbpf_sys::bpf_test_run_opts {
             sz: size_of::<libbpf_sys::bpf_test_run_opts>() as _,
             data_in: frame.as_ptr().cast(),
@@ -75,7 +99,7 @@ impl Sender {
                 self.send(frame, (due - sent) as u32);
                 sent = due;
             }
-            std::thread::sleep(Duration::from_millis(1));
+            thread::sleep(Duration::from_millis(1));
         }
     }
 }

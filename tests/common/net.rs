@@ -217,12 +217,23 @@ impl Drop for Net {
 
 /// Frames that an interface of this thread's namespace says it received.
 pub fn received(name: &str) -> u64 {
+    counter(name, 1)
+}
+
+/// Frames that an interface of this thread's namespace says it sent: of a veth,
+/// those that arrived at the other end.
+pub fn transmitted(name: &str) -> u64 {
+    counter(name, 9)
+}
+
+/// A column of /proc/net/dev.
+fn counter(name: &str, column: usize) -> u64 {
     let text = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
     let line = text
         .lines()
         .find_map(|line| line.trim().strip_prefix(&format!("{name}:")).map(str::to_string))
         .unwrap_or_else(|| panic!("{name} in {text}"));
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    line.split_whitespace().nth(column).unwrap().parse().unwrap()
 }
 
 /// Run `f` on a thread of its own in the network namespace `ns`.
