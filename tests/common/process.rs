@@ -108,7 +108,9 @@ pub struct Logged {
 }
 
 impl Logged {
-    /// Read line by line, each of which has to have one of the two forms.
+    /// Read line by line, each of which has to have one of the two forms. One that
+    /// is cut at the end, as of a reader that a busy machine made too late for
+    /// stopping, is no line: what it stood for is not counted as logged.
     pub fn read(log: impl Read) -> Logged {
         Logged::read_watching(log, |_| ())
     }
@@ -119,7 +121,8 @@ impl Logged {
         let mut log = BufReader::with_capacity(1 << 20, log);
         let mut line = String::new();
         while log.read_line(&mut line).unwrap() > 0 {
-            logged.add(line.trim_end());
+            let Some(whole) = line.strip_suffix('\n') else { break };
+            logged.add(whole);
             watch(&line);
             line.clear();
         }
