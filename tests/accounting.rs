@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::fs::File;
 use std::net::Ipv4Addr;
 use std::process::ChildStdout;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use common::frames::{frame, other, syn6, udp4};
 use common::host::{cpus, pin_to};
-use common::live::{flood, flood_sources};
+use common::live::{Sender, flood, flood_sources};
+use common::logs::{self, Dir};
 use common::net::Net;
 use common::process::{Logged, PATIENCE, PROMPT, Xdplog, assert_balanced, count};
 use common::run::Run;
@@ -72,17 +74,24 @@ fn two_million_packets_by_live_frames() {
 
 #[test]
 fn two_cpus_at_once() {
-    let net = Net::new();
-    let run = Run::start(&net, &["-4"]);
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| flood(&net, 0, &frame(), 300_000));
-            scope.spawn(|| flood(&net, 0, &syn6("fd99::5".parse().unwrap()), 100_000));
-        }
+    let (net, dir) = (Net::new(), Dir::new());
+    // To a file: what reads a pipe is a test, which need not keep up.
+    let path = dir.path("log");
+    let xdplog = logs::start(&net, &["-4", "-w", &path]);
+    net.there(|| {
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| Sender::new(0, 0).send(&frame(), 300_000));
+                let other = syn6("fd99::5".parse().unwrap());
+                scope.spawn(move || Sender::new(0, 0).send(&other, 100_000));
+            }
+        });
     });
-    let (summary, log) = run.stop();
+    let ended = xdplog.stop();
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    let summary = logs::agrees(&net, &ended, "classic", &dir.files());
     assert!(count(&summary, "unselected") > 0);
-    assert_eq!(log.by_source.len(), 1);
+    assert_eq!(Logged::read(File::open(path).unwrap()).by_source.len(), 1);
 }
 
 #[test]
@@ -164,11 +173,17 @@ fn a_reader_of_stdout_that_is_stopped_during_five_million_packets() {
     );
     let cat_pid = nix::unistd::Pid::from_raw(cat.id() as i32);
     nix::sys::signal::kill(cat_pid, Signal::SIGSTOP).unwrap();
-    flood(&net, 0, &frame(), 5_000_000);
-    nix::sys::signal::kill(cat_pid, Signal::SIGCONT).unwrap();
-    // The summary comes as soon as there is room, and then the log goes on.
-    let mark = udp4(Ipv4Addr::new(10, 9, 9, 9), 18);
-    net.tap_there(0).send(&mark);
+    let tap = net.tap_there(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // All over one CPU: then the last of them is also the last of the log.
+            pin_to(cpus()[0]);
+            flood(&net, 0, &frame(), 5_000_000);
+            nix::sys::signal::kill(cat_pid, Signal::SIGCONT).unwrap();
+            // The summary comes as soon as there is room, and then the log goes on.
+            tap.send(&udp4(Ipv4Addr::new(10, 9, 9, 9), 18));
+        });
+    });
     rx.recv_timeout(PATIENCE).expect("it comes, one by one or in a summary");
     let summary = xdplog.stop().summary();
     cat.wait().unwrap();
@@ -197,7 +212,8 @@ fn a_million_sources() {
     };
     let run = Run::start_reading(&net, &["--buffer-size", "4096"], read);
     run.xdplog.park();
-    flood_sources(&net, 0, 1_000_000, 1_000_000);
+    // Of more addresses than are sent, should some not arrive.
+    flood_sources(&net, 0, 1 << 24, 1_000_000);
     run.xdplog.unpark();
     // The summaries come without being asked for; this one is the last.
     rx.recv_timeout(PATIENCE).expect("summaries come while it runs");
@@ -309,7 +325,7 @@ fn stopping_is_prompt_with_as_many_sources_as_can_be() {
     let null = std::fs::File::options().write(true).open("/dev/null").unwrap();
     let xdplog = Xdplog::start_to(&net, &args, null.into());
     xdplog.park();
-    flood_sources(&net, 0, 1_000_000, 1_000_000);
+    flood_sources(&net, 0, 1 << 24, 1_000_000);
     xdplog.signal(Signal::SIGTERM);
     xdplog.unpark();
     let ended = xdplog.end();

@@ -12,6 +12,12 @@ use nix::net::if_::if_nametoindex;
 use super::net::{Net, transmitted};
 use super::program;
 
+/// Frames that a veth has room for (`VETH_RING_SIZE` of drivers/net/veth.c).
+const VETH_ROOM: u32 = 256;
+
+/// Frames that are sent at once at most by those who wait for them to arrive.
+const LONGEST_BURST: u32 = 16_384;
+
 /// Send `frame` into `thereN` until it arrived `count` times at `hereN`, which has
 /// to have an XDP program: see [`Sender::send_all`].
 pub fn flood(net: &Net, n: u32, frame: &[u8], count: u32) {
@@ -52,20 +58,24 @@ impl Sender {
         Sender { program, into }
     }
 
-    /// As fast as it goes, until so many arrived, or none does any more. A veth has
-    /// room for 256 frames, and drops the rest of a burst where the CPU that empties
-    /// it is late, as one is that is busy or emulated: then more are sent.
+    /// As fast as it goes, until so many arrived, or none does any more. A veth
+    /// drops what of a burst it has no room for where the CPU that empties it is
+    /// late, as one is that is busy or emulated: then more are sent, in bursts that
+    /// get smaller. To be the only one who sends into this veth.
     pub fn send_all(&self, frame: &[u8], count: u32) {
         let before = transmitted(&self.into);
-        let (mut arrived, mut in_vain) = (0, 0);
+        let so_far = || (transmitted(&self.into) - before) as u32;
+        let (mut arrived, mut burst, mut in_vain) = (0, LONGEST_BURST, 0);
         while arrived < count && in_vain < 100 {
-            self.send(frame, (count - arrived).min(16_384));
-            let mut now = (transmitted(&self.into) - before) as u32;
-            if now < count {
-                // Lets the CPU empty it.
+            let sent = burst.min(count - arrived);
+            self.send(frame, sent);
+            if so_far() < arrived + sent {
+                // For the CPU to empty it.
                 thread::sleep(Duration::from_millis(1));
-                now = (transmitted(&self.into) - before) as u32;
             }
+            let now = so_far();
+            burst = if now < arrived + sent { burst / 2 } else { burst * 2 };
+            burst = burst.clamp(VETH_ROOM, LONGEST_BURST);
             in_vain = if now == arrived { in_vain + 1 } else { 0 };
             arrived = now;
         }

@@ -108,9 +108,7 @@ pub struct Logged {
 }
 
 impl Logged {
-    /// Read line by line, each of which has to have one of the two forms. One that
-    /// is cut at the end, as of a reader that a busy machine made too late for
-    /// stopping, is no line: what it stood for is not counted as logged.
+    /// Read line by line, each of which has to have one of the two forms.
     pub fn read(log: impl Read) -> Logged {
         Logged::read_watching(log, |_| ())
     }
@@ -121,8 +119,7 @@ impl Logged {
         let mut log = BufReader::with_capacity(1 << 20, log);
         let mut line = String::new();
         while log.read_line(&mut line).unwrap() > 0 {
-            let Some(whole) = line.strip_suffix('\n') else { break };
-            logged.add(whole);
+            logged.add(line.trim_end());
             watch(&line);
             line.clear();
         }
