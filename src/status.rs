@@ -11,6 +11,7 @@ use bytesize::ByteSize;
 
 use crate::bpf::Counters;
 use crate::format::verdict_name;
+use crate::probe::advice::packets;
 use crate::sink::Progress;
 
 /// What there was in all, at some time.
@@ -40,8 +41,8 @@ impl Status {
         let last = std::mem::replace(&mut self.last, now);
         let rate = |now: u64, last: u64| now.saturating_sub(last) as f64 / seconds;
         let mut line = format!(
-            "xdplog: {:.0} packets/s, {:.0} logged/s, {} summarised, {:.0} bytes/s",
-            rate(now.kernel.seen, last.kernel.seen),
+            "xdplog: {}/s, {:.0} logged/s, {} summarised, {:.0} bytes/s",
+            packets(rate(now.kernel.seen, last.kernel.seen).round() as u64),
             rate(now.logged, last.logged),
             now.kernel.overflowed - last.kernel.overflowed,
             rate(now.kernel.bytes, last.kernel.bytes),
@@ -66,8 +67,8 @@ impl Status {
         let last = std::mem::replace(&mut self.last, now);
         let file = progress.file_bytes.load(Ordering::Relaxed);
         format!(
-            "xdplog: {} packets, {:.0}/s, {} logged, {} in the file, {} summarised, {} lost",
-            now.kernel.seen,
+            "xdplog: {}, {:.0}/s, {} logged, {} in the file, {} summarised, {} lost",
+            packets(now.kernel.seen),
             now.kernel.seen.saturating_sub(last.kernel.seen) as f64 / seconds,
             now.logged,
             ByteSize(file),
@@ -113,6 +114,9 @@ mod tests {
         );
         let line = status.line(&[one], &progress, at(3));
         assert_eq!(line, "xdplog: 0 packets/s, 0 logged/s, 0 summarised, 0 bytes/s");
+        let two = Counters { seen: 2, ..one };
+        let line = Status::new(start).line(&[two], &progress, at(2));
+        assert!(line.starts_with("xdplog: 1 packet/s, "), "{line}");
         progress.lost.store(3, Ordering::Relaxed);
         progress.file_bytes.store(2048, Ordering::Relaxed);
         assert_eq!(

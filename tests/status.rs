@@ -29,14 +29,15 @@ struct Line {
 fn lines(said: &str) -> Vec<Line> {
     let line = |line: &str| {
         let line = line.strip_prefix("xdplog: ")?;
-        let mut line = Some(line).filter(|line| line.contains(" packets/s, "))?.split(", ");
+        let mut line = Some(line).filter(|line| line.contains("/s, "))?.split(", ");
         let mut next = |unit: &str| {
-            let number = line.next().unwrap().strip_suffix(unit).unwrap();
+            let (number, of) = line.next().unwrap().split_once(' ').unwrap();
+            assert!(of == unit || (number, of) == ("1", "packet/s"), "{number} {of}");
             number.parse::<u64>().unwrap()
         };
-        let (packets, logged) = (next(" packets/s"), next(" logged/s"));
-        next(" summarised");
-        let bytes = next(" bytes/s");
+        let (packets, logged) = (next("packets/s"), next("logged/s"));
+        next("summarised");
+        let bytes = next("bytes/s");
         let pass =
             line.next().map_or(0, |pass| pass.strip_suffix(" PASS").unwrap().parse().unwrap());
         assert_eq!(line.next(), None, "nothing lost, nothing but PASS");

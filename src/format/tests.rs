@@ -308,7 +308,7 @@ fn text() {
 20:07:15.123456 eth0     254      IP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff.65535 > ::.65535: tcp [FSRP.UEW], vlan 4095 4094 4093, fragment, truncated, length 16777215
 20:07:16.123456 eth0     PASS     IP  10.0.0.7: summary of 48213 packets
 20:07:16.123456 we"ird\? DROP     IP6 fd99::7: summary of 48213 packets
-20:07:16.123456 (moved)  77       other sources: summary of 1 packets
+20:07:16.123456 (moved)  77       other sources: summary of 1 packet
 "#,
     );
 }

@@ -186,7 +186,10 @@ impl Format for Text {
         }
         line.put(b": summary of ");
         line.number(summary.count);
-        line.put(b" packets\n");
+        match summary.count {
+            1 => line.put(b" packet\n"),
+            _ => line.put(b" packets\n"),
+        }
         line.len()
     }
 }

@@ -244,7 +244,8 @@ pub fn output_failed(path: Option<&Path>, err: &io::Error, dropped: u64) -> Erro
         }
         _ => format!("see where {to} leads"),
     };
-    anyhow!("cannot write to {to}: {err}; {dropped} packets were not written. Next: {next}")
+    let (lost, were) = (packets(dropped), if dropped == 1 { "was" } else { "were" });
+    anyhow!("cannot write to {to}: {err}; {lost} {were} not written. Next: {next}")
 }
 
 /// The log file cannot be opened.
@@ -289,9 +290,10 @@ pub fn disk_full(is_full: bool) -> &'static str {
 /// it was last said.
 pub fn in_summary(time: Duration, summarised: u64, seen: u64) -> String {
     format!(
-        "in summary for {:.1} s: {summarised} of {seen} packets ({:.1} %) counted by source, as \
-         what reads the log does not keep up (a larger --buffer-size bridges bursts)",
+        "in summary for {:.1} s: {summarised} of {} ({:.1} %) counted by source, as what reads \
+         the log does not keep up (a larger --buffer-size bridges bursts)",
         time.as_secs_f64(),
+        packets(seen),
         summarised as f64 / seen.max(1) as f64 * 100.0
     )
 }
@@ -309,6 +311,11 @@ pub fn ready_file(path: &Path) -> String {
 /// The last interface was deleted.
 pub fn deserted() -> Error {
     anyhow!("no interface is left to watch. Next: start again when it is back")
+}
+
+/// So many packets, in words.
+pub fn packets(count: u64) -> String {
+    format!("{count} packet{}", if count == 1 { "" } else { "s" })
 }
 
 fn version(release: &str) -> Option<(u32, u32)> {
@@ -385,6 +392,7 @@ mod tests {
             (no_capture(), &["5.18", "--format"]),
             (deserted(), &["no interface is left"]),
             (output_failed(None, &os(libc::ENOSPC), 7), &["stdout", "7 packets", "make room"]),
+            (output_failed(None, &os(libc::EIO), 1), &["; 1 packet was not written."]),
             (output_failed(Some(Path::new("/l")), &os(libc::EIO), 7), &["cannot write to /l"]),
             (cannot_open(Path::new("/l"), &os(libc::EEXIST)), &["/l exists", "--overwrite"]),
             (cannot_open(Path::new("/l"), &os(libc::EACCES)), &["cannot open /l", "--write"]),

@@ -94,7 +94,8 @@ fn text_lines(text: &str) -> (u64, u64) {
         assert!(line.contains(" here"), "{line}");
         match line.split_once(": summary of ") {
             Some((_, rest)) => {
-                let packets = rest.strip_suffix(" packets").unwrap_or_else(|| panic!("{line}"));
+                let unit = if rest.starts_with("1 ") { " packet" } else { " packets" };
+                let packets = rest.strip_suffix(unit).unwrap_or_else(|| panic!("{line}"));
                 summarised += packets.parse::<u64>().unwrap();
             }
             None => {
