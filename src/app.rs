@@ -14,8 +14,8 @@ use jiff::tz::TimeZone;
 use nix::unistd::{SysconfVar, sysconf};
 use tokio::sync::mpsc;
 
-use crate::cli::{Color, Config, FormatName, StatsFormat};
 use crate::clock::{self, Wall};
+use crate::config::{Color, Config, FormatName, StatsFormat};
 use crate::control::{Control, Stop};
 use crate::format::{Classic, Format, Json, Pcapng, Text};
 use crate::ledger::{Ledger, Tally};

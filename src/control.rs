@@ -14,7 +14,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant as Tick, MissedTickBehavior, interval, interval_at, sleep};
 
 use crate::bpf::Counters;
-use crate::cli::Config;
+use crate::config::Config;
 use crate::pressure::Pressure;
 use crate::probe::{Attachment, CounterMap, Interface, Probe, advice};
 use crate::shutdown::is_ignored;

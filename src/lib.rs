@@ -21,6 +21,7 @@ pub mod app;
 pub mod bpf;
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod control;
 pub mod format;
 pub mod ledger;

@@ -27,7 +27,7 @@ pub use self::iface::Interface;
 pub use self::overflow::Overflow;
 use crate::bpf::skel::{XdplogSkel, XdplogSkelBuilder};
 use crate::bpf::{Counters, MAX_SLOTS, SLOT_MOVED};
-use crate::cli::Mode;
+use crate::config::Mode;
 
 /// What is fixed before the program is loaded.
 #[derive(Clone, Debug)]
