@@ -44,15 +44,7 @@ const GRACE: Duration = Duration::from_millis(600);
 pub fn run(config: &Config) -> Result<Outcome> {
     let cpus = sysconf_positive(SysconfVar::_NPROCESSORS_ONLN)?;
     probe::reserve_descriptors(cpus.get())?;
-    let find = |name: &String| Interface::find(name, config.default_iface);
-    let mut ifaces: Vec<Interface> = Vec::new();
-    for iface in config.ifaces.iter().map(find) {
-        let iface = iface?;
-        // An interface may go by several names.
-        if ifaces.iter().all(|other| other.index != iface.index) {
-            ifaces.push(iface);
-        }
-    }
+    let ifaces = Interface::find(&config.ifaces, config.default_iface)?;
     let names: Vec<String> = ifaces.iter().map(|iface| iface.name.clone()).collect();
 
     let (stop_tx, stop) = mpsc::unbounded_channel();

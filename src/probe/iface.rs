@@ -1,41 +1,33 @@
-//! Which interfaces there are. Nothing is changed here.
+//! Which of the interfaces are meant. Nothing is changed here.
 
 #![forbid(unsafe_code)]
 
 use std::fs;
 
 use anyhow::{Context, Result};
-use nix::net::if_::{if_nameindex, if_nametoindex};
 
 use super::advice;
-
-/// A network interface of the namespace that xdplog runs in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interface {
-    /// Its name.
-    pub name: String,
-    /// Its index, positive.
-    pub index: u32,
-}
+use super::link::Interface;
 
 impl Interface {
-    /// The interface called `name`; `is_default` if it was not the user who
-    /// said so.
-    pub fn find(name: &str, is_default: bool) -> Result<Interface> {
-        match if_nametoindex(name) {
-            Ok(index) => Ok(Interface { name: name.to_string(), index }),
-            Err(_) => {
-                let present = names().context("cannot list the network interfaces")?;
+    /// The interfaces that go by `names`, in their order, each once, however many
+    /// of its names are among them; `is_default` if it was not the user who said
+    /// so.
+    pub fn find(names: &[String], is_default: bool) -> Result<Vec<Interface>> {
+        let all = Interface::all().context("cannot list the network interfaces")?;
+        let mut found: Vec<Interface> = Vec::new();
+        for name in names {
+            let iface = all.iter().find(|iface| iface.is_called(name)).ok_or_else(|| {
+                let present: Vec<String> = all.iter().map(|iface| iface.name.clone()).collect();
                 let route = default_route();
-                Err(advice::no_such_interface(name, is_default, route.as_deref(), &present))
+                advice::no_such_interface(name, is_default, route.as_deref(), &present)
+            })?;
+            if !found.contains(iface) {
+                found.push(iface.clone());
             }
         }
+        Ok(found)
     }
-}
-
-fn names() -> nix::Result<Vec<String>> {
-    let all = if_nameindex()?;
-    Ok(all.iter().map(|iface| iface.name().to_string_lossy().into_owned()).collect())
 }
 
 /// The interface of the default route, IPv4's before IPv6's.

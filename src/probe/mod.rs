@@ -3,6 +3,7 @@
 
 pub mod advice;
 mod iface;
+mod link;
 mod overflow;
 pub mod ring;
 mod sys;
@@ -23,7 +24,7 @@ use libbpf_rs::{
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-pub use self::iface::Interface;
+pub use self::link::{Attached, Interface, Place};
 pub use self::overflow::Overflow;
 use crate::bpf::skel::{XdplogSkel, XdplogSkelBuilder};
 use crate::bpf::{Counters, MAX_SLOTS, SLOT_MOVED};

@@ -139,6 +139,49 @@ pub fn quiet_event(cpu: u32, ring: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     if err < 0 { Err(io::Error::last_os_error()) } else { Ok(event) }
 }
 
+/// `struct ethtool_drvinfo` of `linux/ethtool.h`.
+#[repr(C)]
+struct DriverInfo {
+    cmd: u32,
+    driver: [u8; 32],
+    rest: [u8; 160],
+}
+const _: () = assert!(size_of::<DriverInfo>() == 196);
+
+/// `ETHTOOL_GDRVINFO` of `linux/ethtool.h`.
+const ETHTOOL_GDRVINFO: u32 = 3;
+
+/// The name of an interface's driver, as `ethtool -i` has it.
+pub fn driver(iface: &str) -> io::Result<String> {
+    let mut info = DriverInfo { cmd: ETHTOOL_GDRVINFO, driver: [0; 32], rest: [0; 160] };
+    ethtool(iface, &mut info)?;
+    let end = info.driver.iter().position(|&byte| byte == 0).unwrap_or(info.driver.len());
+    Ok(String::from_utf8_lossy(&info.driver[..end]).into_owned())
+}
+
+/// Let the kernel carry out the command that `data`, one of the structs of
+/// `linux/ethtool.h`, begins with, on an interface of this thread's namespace.
+fn ethtool<T>(iface: &str, data: &mut T) -> io::Result<()> {
+    let socket = nix::sys::socket::socket(
+        nix::sys::socket::AddressFamily::Inet,
+        nix::sys::socket::SockType::Datagram,
+        nix::sys::socket::SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
+    let mut name = [0; libc::IFNAMSIZ];
+    // The last byte stays the NUL that ends it.
+    for (to, from) in name.iter_mut().take(libc::IFNAMSIZ - 1).zip(iface.bytes()) {
+        *to = from as libc::c_char;
+    }
+    let ifru_data = (data as *mut T).cast();
+    let mut request =
+        libc::ifreq { ifr_name: name, ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_data } };
+    // SAFETY: the socket is open; the request and what it points to outlive the
+    // call, in which the kernel writes no more than the command's struct.
+    let err = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) };
+    if err < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// `_IO('$', 5)` of `linux/perf_event.h`.
 const PERF_EVENT_IOC_SET_OUTPUT: libc::c_ulong = 0x2405;
 
