@@ -59,6 +59,36 @@ fn frames_larger_than_a_page() {
     }
 }
 
+/// No length is claimed, and there is more than could be: BIG TCP. A frame with less
+/// is one that claims too little.
+#[test]
+fn packets_that_claim_no_length() {
+    let bench = Bench::new();
+    for len in [0, 40, 1480, 65_400, 65_535, 65_536, 65_560, 66_000, 70_000] {
+        let mut frames = [Vec::new(), Vec::new()];
+        eth().ipv4(V4.0, V4.1, 64).tcp(1, 2, 3, 4).ack(5).write(&mut frames[0], &[]).unwrap();
+        eth().ipv6(V6.0, V6.1, 64).tcp(1, 2, 3, 4).ack(5).write(&mut frames[1], &[]).unwrap();
+        // In turn the header of IPv4, of IPv6, and of a jumbogram.
+        frames[0][16..18].fill(0);
+        frames[1][18..20].fill(0);
+        let mut jumbo = chain6(&[(0, &[0, 0, 0xc2, 4, 0, 1, 0, 0])], 6, &frames[1][54..]);
+        jumbo[18..20].fill(0);
+        for (i, mut frame) in frames.into_iter().chain([jumbo]).enumerate() {
+            let header = if i == 0 { 20 } else { 40 };
+            frame.resize(14 + len.max(header + 28), 0x5a);
+            for tags in [&[][..], &[(0x8100, 5)]] {
+                let frame = tagged(&frame, tags);
+                bench.check(&frame);
+                let parsed = reference(&frame).unwrap();
+                // Of IPv6 it is the payload whose length is told.
+                let is_big = len > 65_535 + if i == 0 { 0 } else { 40 };
+                assert_eq!(parsed.truncated, !(is_big || i == 2), "{len} {i}");
+                assert_eq!(parsed.tcp_flags, (is_big || i == 2).then_some(0x10), "{len} {i}");
+            }
+        }
+    }
+}
+
 /// A frame of several buffers has its headers where they are: behind the first,
 /// or across two. Where that one ends is the kernel's: some 3,500 bytes.
 #[test]

@@ -47,11 +47,11 @@ const REC_FRAGMENT: u8 = 0x02;
 const REC_L4: u8 = 0x04;
 const REC_TRUNCATED: u8 = 0x08;
 const REC_AHEAD: u8 = 0x10;
+const REC_TCP_FLAGS: u8 = 0x20;
 const REC_LEN_MASK: u32 = 0x00ff_ffff;
 const REC_VERDICT_SHIFT: u32 = 24;
 
 const IPPROTO_ICMP: u8 = 1;
-const IPPROTO_TCP: u8 = 6;
 const IPPROTO_ICMPV6: u8 = 58;
 
 /// One packet: `struct record` of `record.h`, as the kernel wrote it.

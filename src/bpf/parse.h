@@ -193,6 +193,18 @@ static __always_inline void parse_l4(struct cursor *cur, struct record *rec)
 		return;
 	}
 	rec->tcp_flags = at[9];
+	rec->flags |= REC_TCP_FLAGS;
+}
+
+/*
+ * Whether a packet of IP that claims no length has it from the frame, which
+ * holds so many bytes from the header on: more than a length of 16 bits can
+ * claim. The kernel makes such packets where it may join segments beyond 64 KiB
+ * (BIG TCP; iph_set_totlen() and iph_totlen() of include/linux/ip.h).
+ */
+static __always_inline bool is_big(const struct cursor *cur, __u32 start)
+{
+	return cur->limit > start + 0xffff;
 }
 
 static __always_inline int parse_ipv4(struct cursor *cur, struct record *rec)
@@ -213,7 +225,8 @@ static __always_inline int parse_ipv4(struct cursor *cur, struct record *rec)
 	frag = bpf_ntohs(ip->frag_off);
 	if (frag & (IPV4_MORE_FRAGMENTS | IPV4_OFFSET))
 		rec->flags |= REC_FRAGMENT;
-	cursor_bound(cur, start + bpf_ntohs(ip->tot_len), rec);
+	if (ip->tot_len || !is_big(cur, start))
+		cursor_bound(cur, start + bpf_ntohs(ip->tot_len), rec);
 
 	/* The options; for none of them, whether the length covers the header
 	 * is still to be found out.
@@ -283,9 +296,11 @@ static __always_inline int parse_ipv6(struct cursor *cur, struct record *rec)
 
 	payload = bpf_ntohs(ip->payload_len);
 	/* RFC 2675: a jumbogram has its length in the hop-by-hop option, which
-	 * is above 65,535 by definition; the frame is the bound.
+	 * is above 65,535 by definition; the frame is the bound. BIG TCP may do
+	 * without the option.
 	 */
-	if (payload || ip->nexthdr != IPPROTO_HOPOPTS)
+	if (payload ||
+	    (ip->nexthdr != IPPROTO_HOPOPTS && !is_big(cur, cur->offset)))
 		cursor_bound(cur, cur->offset + payload, rec);
 
 	if (parse_extensions(cur, rec))

@@ -41,7 +41,8 @@
  */
 #define REC_TRUNCATED 0x08
 /* No record: bytes of one that is yet to come. */
-#define REC_AHEAD 0x10
+#define REC_AHEAD     0x10
+#define REC_TCP_FLAGS 0x20 /* record.tcp_flags was read from the packet */
 
 /* record.verdict_len: the verdict is above the frame length. */
 #define REC_LEN_MASK	  0x00ffffff

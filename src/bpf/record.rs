@@ -7,7 +7,7 @@ use std::mem::size_of;
 use std::net::IpAddr;
 
 use super::{
-    IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, REC_FRAGMENT, REC_IPV6, REC_L4, REC_LEN_MASK,
+    IPPROTO_ICMP, IPPROTO_ICMPV6, REC_FRAGMENT, REC_IPV6, REC_L4, REC_LEN_MASK, REC_TCP_FLAGS,
     REC_TRUNCATED, REC_VERDICT_SHIFT, Record, SLOT_MOVED, VLAN_ID, VLAN_PRESENT, address,
 };
 
@@ -96,10 +96,10 @@ impl Record {
         (self.flags & REC_L4 != 0 && self.is_icmp()).then_some((self.l4[0], self.l4[1]))
     }
 
-    /// TCP flags, FIN 0x01 to CWR 0x80; `None` for other protocols. Zero where
-    /// the header is cut short before them.
+    /// TCP flags, FIN 0x01 to CWR 0x80; `None` for other protocols, and where the
+    /// header is cut short before them.
     pub fn tcp_flags(&self) -> Option<u8> {
-        (self.flags & REC_L4 != 0 && self.proto == IPPROTO_TCP).then_some(self.tcp_flags)
+        (self.flags & REC_TCP_FLAGS != 0).then_some(self.tcp_flags)
     }
 
     /// Whether there is a VLAN tag.

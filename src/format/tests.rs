@@ -30,7 +30,7 @@ struct Fields {
     rxq: u16,
     iface: u8,
     proto: u8,
-    tcp_flags: u8,
+    tcp_flags: Option<u8>,
     fragment: bool,
     truncated: bool,
 }
@@ -46,7 +46,7 @@ const V4: Fields = Fields {
     rxq: 0,
     iface: 0,
     proto: 17,
-    tcp_flags: 0,
+    tcp_flags: None,
     fragment: false,
     truncated: false,
 };
@@ -75,6 +75,7 @@ impl Fields {
         {
             flags |= u8::from(*is_set) << bit;
         }
+        flags |= u8::from(self.tcp_flags.is_some()) << 5;
         let address = |addr: IpAddr| match addr {
             IpAddr::V4(addr) => [&addr.octets()[..], &[0; 12]].concat(),
             IpAddr::V6(addr) => addr.octets().to_vec(),
@@ -93,7 +94,7 @@ impl Fields {
             &0u32.to_ne_bytes(),
             &vlan.map(u16::to_ne_bytes).concat(),
             &self.rxq.to_ne_bytes(),
-            &[self.iface, self.proto, self.tcp_flags, flags],
+            &[self.iface, self.proto, self.tcp_flags.unwrap_or_default(), flags],
         ]
         .concat();
         record(bytes.try_into().unwrap())
@@ -113,9 +114,9 @@ fn records() -> Vec<Record> {
         udp,
         Fields { ts: THEN + 876_543_212, ..udp },
         Fields { l4: ports(5353, 5353), ..V6 },
-        Fields { tcp_flags: 0x12, ..tcp },
-        Fields { tcp_flags: 0xff, proto: 6, l4: ports(65535, 1), ..V6 },
-        Fields { tcp_flags: 0, ..tcp },
+        Fields { tcp_flags: Some(0x12), ..tcp },
+        Fields { tcp_flags: Some(0xff), proto: 6, l4: ports(65535, 1), ..V6 },
+        Fields { tcp_flags: Some(0), ..tcp },
         Fields { proto: 1, l4: Some([8, 0, 0, 0]), ..V4 },
         Fields { proto: 58, l4: Some([135, 7, 0, 0]), ..V6 },
         // Each in the other family is a protocol without meaning.
@@ -132,7 +133,7 @@ fn records() -> Vec<Record> {
         Fields { fragment: true, proto: 6, ..V6 },
         // Cut short before the ports, and behind them.
         Fields { truncated: true, len: 36, ..V4 },
-        Fields { truncated: true, tcp_flags: 0, len: 40, ..tcp },
+        Fields { truncated: true, len: 40, ..tcp },
         Fields { vlan: &[10], ..udp },
         Fields { vlan: &[4095, 0], ..udp },
         Fields { vlan: &[1, 2, 3], proto: 58, l4: Some([128, 0, 0, 0]), ..V6 },
@@ -152,7 +153,7 @@ fn records() -> Vec<Record> {
             len: 0x00ff_ffff,
             vlan: &[4095, 4094, 4093],
             rxq: 65535,
-            tcp_flags: 0xff,
+            tcp_flags: Some(0xff),
             fragment: true,
             truncated: true,
             proto: 6,
@@ -293,7 +294,7 @@ fn text() {
 20:07:15.123456 eth0     PASS     IP  10.1.2.3 > 10.99.0.1: udp, fragment, length 60
 20:07:15.123456 eth0     PASS     IP6 fd99::5 > 2001:db8::1:0:0:1: tcp, fragment, length 60
 20:07:15.123456 eth0     PASS     IP  10.1.2.3 > 10.99.0.1: udp, truncated, length 36
-20:07:15.123456 eth0     PASS     IP  10.1.2.3.443 > 10.99.0.1.50000: tcp [none], truncated, length 40
+20:07:15.123456 eth0     PASS     IP  10.1.2.3.443 > 10.99.0.1.50000: tcp, truncated, length 40
 20:07:15.123456 eth0     PASS     IP  10.1.2.3.1234 > 10.99.0.1.53: udp, vlan 10, length 60
 20:07:15.123456 eth0     PASS     IP  10.1.2.3.1234 > 10.99.0.1.53: udp, vlan 4095 0, length 60
 20:07:15.123456 eth0     PASS     IP6 fd99::5 > 2001:db8::1:0:0:1: icmpv6 type 128 code 0, vlan 1 2 3, length 60
@@ -337,7 +338,7 @@ fn json() {
 {"time":"2026-11-23T19:07:15.123456789Z","iface":"eth0","action":"PASS","src":"10.1.2.3","dst":"10.99.0.1","proto":"udp","len":60,"fragment":true}
 {"time":"2026-11-23T19:07:15.123456789Z","iface":"eth0","action":"PASS","src":"fd99::5","dst":"2001:db8::1:0:0:1","proto":"tcp","len":60,"fragment":true}
 {"time":"2026-11-23T19:07:15.123456789Z","iface":"eth0","action":"PASS","src":"10.1.2.3","dst":"10.99.0.1","proto":"udp","len":36,"truncated":true}
-{"time":"2026-11-23T19:07:15.123456789Z","iface":"eth0","action":"PASS","src":"10.1.2.3","dst":"10.99.0.1","proto":"tcp","sport":443,"dport":50000,"len":40,"tcp_flags":"","truncated":true}
+{"time":"2026-11-23T19:07:15.123456789Z","iface":"eth0","action":"PASS","src":"10.1.2.3","dst":"10.99.0.1","proto":"tcp","sport":443,"dport":50000,"len":40,"truncated":true}
 {"time":"2026-11-23T19:07:15.123456789Z","iface":"eth0","action":"PASS","src":"10.1.2.3","dst":"10.99.0.1","proto":"udp","sport":1234,"dport":53,"len":60,"vlan":[10]}
 {"time":"2026-11-23T19:07:15.123456789Z","iface":"eth0","action":"PASS","src":"10.1.2.3","dst":"10.99.0.1","proto":"udp","sport":1234,"dport":53,"len":60,"vlan":[4095,0]}
 {"time":"2026-11-23T19:07:15.123456789Z","iface":"eth0","action":"PASS","src":"fd99::5","dst":"2001:db8::1:0:0:1","proto":"icmpv6","len":60,"vlan":[1,2,3],"icmp_type":128,"icmp_code":0}

@@ -11,6 +11,7 @@ pub mod bench;
 pub mod frames;
 pub mod host;
 pub mod json;
+pub mod link;
 pub mod live;
 pub mod logs;
 pub mod net;

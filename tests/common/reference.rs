@@ -68,6 +68,12 @@ pub fn reference(frame: &[u8]) -> Option<Parsed> {
     }
 }
 
+/// The bytes of IP that a length says there are in `data`. None at all, of more
+/// than it could tell, is BIG TCP: the frame is the bound.
+fn announced(claimed: u16, data: &[u8]) -> usize {
+    if claimed == 0 && data.len() > 65_535 { data.len() } else { claimed.into() }
+}
+
 /// `data` as far as `announced` goes; whether it goes beyond.
 fn covered(data: &[u8], announced: usize) -> (&[u8], bool) {
     (&data[..announced.min(data.len())], announced > data.len())
@@ -82,7 +88,7 @@ fn reference4(data: &[u8], vlans: Vec<u16>, len: u32) -> Option<Parsed> {
     }
     fixed[0] = 0x45;
     let ip = Ipv4HeaderSlice::from_slice(&fixed).unwrap();
-    let (packet, truncated) = covered(data, usize::from(ip.total_len()));
+    let (packet, truncated) = covered(data, announced(ip.total_len(), data));
     let mut parsed = Parsed {
         source: ip.source_addr().into(),
         destination: ip.destination_addr().into(),
@@ -106,12 +112,12 @@ fn reference4(data: &[u8], vlans: Vec<u16>, len: u32) -> Option<Parsed> {
 fn reference6(data: &[u8], vlans: Vec<u16>, len: u32) -> Option<Parsed> {
     let ip = Ipv6HeaderSlice::from_slice(data).ok()?;
     let data = &data[ip.slice().len()..];
-    let announced = match usize::from(ip.payload_length()) {
+    let claimed = match ip.payload_length() {
         // A jumbogram: its length is an option; the frame is the bound.
         0 if ip.next_header() == IpNumber::IPV6_HEADER_HOP_BY_HOP => data.len(),
-        announced => announced,
+        claimed => announced(claimed, data),
     };
-    let (mut rest, truncated) = covered(data, announced);
+    let (mut rest, truncated) = covered(data, claimed);
     let mut parsed = Parsed {
         source: ip.source_addr().into(),
         destination: ip.destination_addr().into(),
@@ -173,7 +179,7 @@ fn reference_l4(payload: &[u8], parsed: &mut Parsed) {
             _ => parsed.truncated = true,
         }
         if proto == IpNumber::TCP && parsed.ports.is_some() {
-            parsed.tcp_flags = Some(payload.get(13).copied().unwrap_or(0));
+            parsed.tcp_flags = payload.get(13).copied();
             parsed.truncated |= payload.len() < 14;
         }
     }

@@ -177,7 +177,7 @@ fn the_longest_lines_fit() {
         rxq: 65535,
         iface: 0,
         proto: 6,
-        tcp_flags: 0xff,
+        tcp_flags: Some(0xff),
         fragment: true,
         truncated: true,
     }
