@@ -26,6 +26,7 @@ pub mod control;
 pub mod format;
 pub mod ledger;
 pub mod mailbox;
+pub mod names;
 pub mod pressure;
 pub mod probe;
 pub mod reader;

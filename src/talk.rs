@@ -13,6 +13,7 @@ use std::time::Duration;
 use nix::libc::PIPE_BUF;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::names::plain_lines;
 use crate::shutdown::Shutdown;
 use crate::sink::Output;
 
@@ -23,14 +24,15 @@ const PATIENCE: Duration = Duration::from_millis(50);
 const LAST_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Write `text`, lines without the last one's end. Where there is no room for
-/// all of it, the rest is dropped.
+/// all of it, the rest is dropped. Whatever is in it, a terminal is not controlled
+/// by it; but a name in it may hold the end of a line, unless it is made plain.
 pub fn say(text: &str) {
-    say_within(&format!("{}{text}\n", clear()), PATIENCE);
+    say_within(&format!("{}{}\n", clear(), plain_lines(text)), PATIENCE);
 }
 
 /// The same for what is said at the end.
 pub fn say_last(text: &str) {
-    say_within(&format!("{}{text}\n", clear()), LAST_PATIENCE);
+    say_within(&format!("{}{}\n", clear(), plain_lines(text)), LAST_PATIENCE);
 }
 
 /// Whether the last thing said was a live line, in which the cursor still is.
@@ -51,7 +53,7 @@ fn clear() -> &'static str {
 /// Say it in place of what was last said this way; for a terminal.
 pub fn say_live(text: &str) {
     LIVE.store(true, Ordering::Relaxed);
-    say_within(&format!("{ERASE}{NO_WRAP}{text}{WRAP}"), PATIENCE);
+    say_within(&format!("{ERASE}{NO_WRAP}{}{WRAP}", plain_lines(text)), PATIENCE);
 }
 
 fn say_within(text: &str, patience: Duration) {

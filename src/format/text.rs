@@ -11,6 +11,7 @@ use super::time::Times;
 use super::{Family, Format, Prefixes};
 use crate::bpf::{Record, Summary};
 use crate::clock::Wall;
+use crate::names::plain;
 
 /// Local time, interface, verdict, addresses with ports, protocol and the rest.
 #[derive(Clone, Debug)]
@@ -54,10 +55,9 @@ impl Text {
     pub fn new(names: &[String], wall: Wall, zone: TimeZone, color: bool) -> Text {
         // What moved is a case so rare that it may stand out of the column.
         let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-        // A terminal is not to be controlled by a name.
-        let plain = |name: &str| name.replace(char::is_control, "?");
         let prefixes = Prefixes::new(
             names,
+            // A terminal is not to be controlled by a name.
             |name| format!(" {:width$} ", plain(name)),
             |verdict, family| {
                 let (on, off) = if color { (color_of(verdict), "\x1b[0m") } else { ("", "") };

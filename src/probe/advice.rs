@@ -10,6 +10,8 @@ use std::time::Duration;
 use anyhow::{Error, anyhow};
 use nix::libc;
 
+use crate::names::plain;
+
 /// Capabilities that it takes, with their bits (`linux/capability.h`).
 const NEEDED: [(u32, &str); 3] = [(12, "CAP_NET_ADMIN"), (38, "CAP_PERFMON"), (39, "CAP_BPF")];
 const CAP_SYS_ADMIN: u32 = 21;
@@ -41,7 +43,7 @@ pub fn no_such_interface(
     route: Option<&str>,
     present: &[String],
 ) -> Error {
-    let present = present.join(", ");
+    let (name, present) = (plain(name), present.join(", "));
     if !is_default {
         return anyhow!(
             "no such interface: {name}. Interfaces here: {present}. Next: name one of these"
@@ -237,7 +239,7 @@ pub fn smaller_ring(wanted: u64, got: u64, err: &io::Error) -> String {
 
 /// The output failed: a file, or stdout.
 pub fn output_failed(path: Option<&Path>, err: &io::Error, dropped: u64) -> Error {
-    let to = path.map_or("stdout".into(), |path| path.display().to_string());
+    let to = path.map_or("stdout".into(), plain);
     let next = match err.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "make room there, or let it wait with `--on-full wait`".into()
@@ -250,7 +252,7 @@ pub fn output_failed(path: Option<&Path>, err: &io::Error, dropped: u64) -> Erro
 
 /// The log file cannot be opened.
 pub fn cannot_open(path: &Path, err: &io::Error) -> Error {
-    let path = path.display();
+    let path = plain(path);
     match err.kind() {
         io::ErrorKind::AlreadyExists => anyhow!(
             "{path} exists already, and is not overwritten. \
@@ -265,7 +267,7 @@ pub fn no_rotation(path: &Path) -> Error {
     anyhow!(
         "{} is no regular file, so there is nothing to rotate. \
          Next: leave out --rotate-size and --rotate-interval",
-        path.display()
+        plain(path)
     )
 }
 
@@ -305,7 +307,7 @@ pub fn deleted(iface: &str) -> String {
 
 /// The ready file cannot be made; the reason follows.
 pub fn ready_file(path: &Path) -> String {
-    format!("cannot create the ready file (Next: name another path): {}", path.display())
+    format!("cannot create the ready file (Next: name another path): {}", plain(path))
 }
 
 /// The last interface was deleted.

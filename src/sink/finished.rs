@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
+use crate::names::plain;
+
 /// Takes finished files.
 #[derive(Debug)]
 pub struct Finisher {
@@ -59,7 +61,7 @@ impl Finisher {
 fn finish(files: &Receiver<PathBuf>, compress: bool, keep: usize) -> io::Result<()> {
     let (mut kept, mut failed) = (VecDeque::new(), None);
     let mut note = |what: &str, path: &Path, err: io::Error| {
-        let words = format!("cannot {what} {}: {err}", path.display());
+        let words = format!("cannot {what} {}: {err}", plain(path));
         failed.get_or_insert(io::Error::new(err.kind(), words));
     };
     for path in files {
