@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use jiff::tz::TimeZone;
 use nix::unistd::{SysconfVar, sysconf};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, UnboundedSender};
 
 use crate::clock::{self, Wall};
 use crate::config::{Color, Config, FormatName, StatsFormat};
-use crate::control::{Control, Stop};
+use crate::control::{Control, Event, Stop};
 use crate::format::{Classic, Format, Json, Pcapng, Text};
 use crate::ledger::{Ledger, Tally};
 use crate::mailbox::Mailbox;
@@ -24,7 +24,8 @@ use crate::pressure::Pressure;
 use crate::probe::{self, Interface, Probe, Ring, Setup, advice, ring};
 use crate::reader::{self, Common, Limit, Reader};
 use crate::report::Report;
-use crate::shutdown::{self, Shutdown};
+use crate::shutdown::{self, Shutdown, is_ignored};
+use crate::signals::{Attaching, Signals};
 use crate::sink::{Closed, Destination, Files, Framing, Full, Output};
 use crate::talk::{say, say_last};
 
@@ -42,14 +43,23 @@ const GRACE: Duration = Duration::from_millis(600);
 
 /// Run from start to end.
 pub fn run(config: &Config) -> Result<Outcome> {
+    run_with(config, start)
+}
+
+/// The same, with what starts the readers: in which format is up to that.
+pub fn run_with(
+    config: &Config,
+    start: impl FnOnce(&Config, &[String], Vec<Ring>, &Common) -> Result<Vec<Reading>>,
+) -> Result<Outcome> {
     let cpus = sysconf_positive(SysconfVar::_NPROCESSORS_ONLN)?;
     probe::reserve_descriptors(cpus.get())?;
+    let (events_tx, events) = mpsc::unbounded_channel();
+    let shutdown = Arc::new(Shutdown::new()?);
+    let attaching = Attaching::default();
+    heed_signals(&shutdown, &attaching, &events_tx)?;
+
     let ifaces = Interface::find(&config.ifaces, config.default_iface)?;
     let names: Vec<String> = ifaces.iter().map(|iface| iface.name.clone()).collect();
-
-    let (stop_tx, stop) = mpsc::unbounded_channel();
-    let shutdown = Arc::new(Shutdown::new()?);
-
     let mailbox = Arc::new(Mailbox::new()?);
     let (probe, rings, ring_size) = open(config, &ifaces, cpus)?;
     let counters = probe.counters()?;
@@ -57,22 +67,15 @@ pub fn run(config: &Config) -> Result<Outcome> {
     let full = Arc::new(Full::new(config.wait_when_full));
     let destination = Arc::new(destination(config, framing(config, &names, &probe)?, &full)?);
     // Not before: to open a pipe takes until someone reads it, and nothing is
-    // attached yet that a signal's usual end would not take along. A receiver
-    // that is gone means that stopping is under way.
-    let on_ctrl_c = stop_tx.clone();
-    shutdown::on_ctrl_c(move || {
-        let _ = on_ctrl_c.send(Stop::Asked);
-    })
-    .inspect_err(|_| destination.abandon())?;
+    // attached yet that a signal's usual end would not take along.
+    heed_ctrl_c(&events_tx).inspect_err(|_| destination.abandon())?;
     let common = Common {
         destination: Arc::clone(&destination),
         limit: Arc::new(Limit::new(config.count)),
         batches: Arc::new(probe.batches()?),
         mailbox,
         shutdown: Arc::clone(&shutdown),
-        notify: Arc::new(move || {
-            let _ = stop_tx.send(Stop::Asked);
-        }),
+        notify: Arc::new(stopper(&events_tx)),
     };
     let readers = start(config, &names, rings, &common).inspect_err(|_| destination.abandon())?;
 
@@ -85,8 +88,9 @@ pub fn run(config: &Config) -> Result<Outcome> {
         destination: &destination,
         full: &full,
         ring_size,
+        attaching: &attaching,
     };
-    let watched = control.watch(&mut pressure, stop);
+    let watched = control.watch(&mut pressure, events);
     // All detached; a packet that is still under way ends before the drain does.
     let detached = Instant::now();
     let drained = pressure.drain();
@@ -104,6 +108,36 @@ pub fn run(config: &Config) -> Result<Outcome> {
     let finished = destination.wait();
     let closed = closed.or(finished.err().map(Closed::Failed));
     conclude(config, &ledger, closed, stop, read.and(drained))
+}
+
+/// What tells the control thread to stop. Where that is gone, it stops already.
+fn stopper(events: &UnboundedSender<Event>) -> impl Fn() + Send + Sync + use<> {
+    let events = events.clone();
+    move || {
+        let _ = events.send(Event::Stop);
+    }
+}
+
+/// Heed SIGHUP and SIGUSR1, until `shutdown`.
+fn heed_signals(
+    shutdown: &Arc<Shutdown>,
+    attaching: &Attaching,
+    events: &UnboundedSender<Event>,
+) -> Result<()> {
+    let (shutdown, attaching, events) =
+        (Arc::clone(shutdown), Arc::clone(attaching), events.clone());
+    Signals::new()?.watch(shutdown, attaching, move |event| {
+        let _ = events.send(event);
+    })
+}
+
+/// Heed SIGINT, unless whoever started this has it ignored, as shells do for what a
+/// script runs in the background.
+fn heed_ctrl_c(events: &UnboundedSender<Event>) -> Result<()> {
+    if is_ignored(nix::libc::SIGINT) {
+        return Ok(());
+    }
+    shutdown::on_ctrl_c(stopper(events))
 }
 
 /// Load the program and open the rings: as large as wanted, or as the kernel
@@ -200,7 +234,7 @@ fn destination(config: &Config, framing: Framing, full: &Arc<Full>) -> Result<De
 }
 
 /// What a reader's thread answers.
-type Reading = JoinHandle<(Tally, Result<()>)>;
+pub type Reading = JoinHandle<(Tally, Result<()>)>;
 
 /// Start the readers in the format asked for.
 fn start(
@@ -239,7 +273,7 @@ fn is_colorful() -> bool {
 }
 
 /// Start the readers; if one cannot be, those before it end by themselves.
-fn spawn<F: Format + Send + 'static>(
+pub fn spawn<F: Format + Send + 'static>(
     readers: Vec<Reader<F>>,
     common: &Common,
 ) -> Result<Vec<Reading>> {

@@ -6,21 +6,34 @@
 use std::fs::{self, File};
 use std::io::{self, IsTerminal};
 use std::path::Path;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant as Tick, MissedTickBehavior, interval, interval_at, sleep};
 
-use crate::bpf::Counters;
 use crate::config::Config;
 use crate::pressure::Pressure;
 use crate::probe::{Attachment, CounterMap, Interface, Probe, advice};
 use crate::shutdown::is_ignored;
+use crate::signals::Attaching;
 use crate::sink::{Destination, Full};
 use crate::status::Status;
 use crate::talk::{say, say_live};
+
+/// What other threads tell this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// To stop: Ctrl-C, a terminal that went away, the count, the sink's end, or a
+    /// reader's.
+    Stop,
+    /// To say how it goes.
+    Tell,
+    /// To open the log anew, or where it cannot be, to stop.
+    Reopen,
+}
 
 /// Why to stop.
 #[derive(Debug)]
@@ -55,47 +68,80 @@ pub struct Control<'a> {
     pub full: &'a Full,
     /// Bytes of each CPU's ring.
     pub ring_size: u64,
+    /// Told when signals have their usual end no more.
+    pub attaching: &'a Attaching,
 }
 
 impl Control<'_> {
     /// Attach, say so, and watch until it is time to stop: why, and how long it
-    /// was. Detaches on return.
+    /// was. Detaches on return. Fails where nothing was attached.
     pub fn watch(
         &self,
         pressure: &mut Pressure,
-        stop: UnboundedReceiver<Stop>,
+        events: UnboundedReceiver<Event>,
     ) -> Result<(Stop, Duration)> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("cannot start the control thread")?;
-        runtime.block_on(self.attach_and_look(pressure, stop))
+        runtime.block_on(self.attach_and_look(pressure, events))
     }
 
     async fn attach_and_look(
         &self,
         pressure: &mut Pressure,
-        mut stop: UnboundedReceiver<Stop>,
+        events: UnboundedReceiver<Event>,
     ) -> Result<(Stop, Duration)> {
         // Before anything is attached, so that it is not cut short.
-        let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
-        let mut tell = signal(SignalKind::user_defined1()).context("cannot handle SIGUSR1")?;
+        let terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         // A file that may not get any longer is to be an error, not the end.
         let _too_long =
             signal(SignalKind::from_raw(nix::libc::SIGXFSZ)).context("cannot handle SIGXFSZ")?;
-        // Whoever ignores it, as under nohup, goes on doing so; but a log file is
-        // opened again all the same.
-        let hangs_up = self.destination.is_files() || !is_ignored(nix::libc::SIGHUP);
-        let mut hangup = match hangs_up {
-            true => Some(signal(SignalKind::hangup()).context("cannot handle SIGHUP")?),
-            false => None,
-        };
+        // All that can be refused is, before the first is touched.
+        self.ifaces.iter().try_for_each(|iface| self.probe.check_free(iface))?;
+        self.config.ready_file.as_deref().map_or(Ok(()), remove_stale)?;
+        *self.attaching.lock().unwrap_or_else(PoisonError::into_inner) = true;
 
-        let mut attached = self.attach()?;
+        let (mut attached, mut since) = (Vec::new(), Instant::now());
+        let why = match self.start(&mut attached) {
+            Ok(()) => {
+                since = Instant::now();
+                self.look(&mut attached, since, pressure, events, terminate).await
+            }
+            // Nothing was touched.
+            Err(err) if attached.is_empty() => return Err(err),
+            Err(err) => Stop::Failed(err),
+        };
+        drop(attached);
+        Ok((why, since.elapsed()))
+    }
+
+    /// Attach to all interfaces, and tell whoever waits for that. What was attached
+    /// until something failed is in `attached`, too.
+    fn start(&self, attached: &mut Vec<Attachment>) -> Result<()> {
+        for iface in self.ifaces {
+            attached.push(self.probe.attach(iface, self.config.mode)?);
+        }
+        if self.config.announce {
+            announce(attached, self.ring_size);
+        }
+        if let Some(path) = &self.config.ready_file {
+            File::create_new(path).with_context(|| advice::ready_file(path))?;
+        }
         // Who waits for a log's head shall have it.
         self.destination.ask_begin();
-        let since = Instant::now();
+        Ok(())
+    }
 
+    /// Look after what is attached, until there is a reason to stop.
+    async fn look(
+        &self,
+        attached: &mut Vec<Attachment>,
+        since: Instant,
+        pressure: &mut Pressure,
+        mut events: UnboundedReceiver<Event>,
+        mut terminate: Signal,
+    ) -> Stop {
         let time_up = sleep(self.config.duration.unwrap_or(Duration::MAX));
         tokio::pin!(time_up);
         let mut look = interval(LOOK);
@@ -107,76 +153,65 @@ impl Control<'_> {
         let (mut status, mut asked) = (Status::new(since), Status::new(since));
         let is_live = self.destination.is_files() && io::stderr().is_terminal();
         let mut told_full = false;
-        let why = loop {
+        loop {
             let looked = tokio::select! {
-                Some(why) = stop.recv() => break why,
-                _ = terminate.recv() => break Stop::Asked,
-                Some(()) = async { hangup.as_mut()?.recv().await }, if hangup.is_some() => {
-                    if !self.destination.is_files() {
-                        // The terminal went away.
-                        break Stop::Asked;
+                Some(event) = events.recv() => match event {
+                    Event::Stop => return Stop::Asked,
+                    Event::Reopen if self.destination.is_files() => {
+                        self.destination.ask_reopen();
+                        Ok(())
                     }
-                    self.destination.ask_reopen();
-                    Ok(())
-                }
-                () = &mut time_up, if self.config.duration.is_some() => break Stop::Asked,
+                    // Whoever ignores SIGHUP, as under nohup, goes on doing so.
+                    Event::Reopen if is_ignored(nix::libc::SIGHUP) => Ok(()),
+                    Event::Reopen => return Stop::Asked,
+                    Event::Tell => self.tell(&mut asked, false),
+                },
+                _ = terminate.recv() => return Stop::Asked,
+                () = &mut time_up, if self.config.duration.is_some() => return Stop::Asked,
                 _ = stats.tick(), if self.config.stats_interval.is_some() => {
-                    self.counters.read().map(|counters| self.tell(&mut status, &counters, is_live))
-                }
-                _ = tell.recv() => {
-                    self.counters.read().map(|counters| self.tell(&mut asked, &counters, false))
+                    self.tell(&mut status, is_live)
                 }
                 _ = look.tick() => {
                     attached.retain(still_there);
                     if attached.is_empty() {
-                        break Stop::Deserted;
+                        return Stop::Deserted;
                     }
-                    if self.full.is_waiting() != told_full {
-                        told_full = !told_full;
-                        say(&format!("xdplog: {}", advice::disk_full(told_full)));
-                    }
-                    self.counters.read().and_then(|counters| pressure.look(&counters)).map(|said| {
-                        if let Some(said) = said {
-                            say(&format!("xdplog: {said}"));
-                        }
-                    })
+                    self.mind_room(&mut told_full);
+                    self.mind_pressure(pressure)
                 }
             };
             if let Err(err) = looked {
-                break Stop::Failed(err);
+                return Stop::Failed(err);
             }
-        };
-        drop(attached);
-        Ok((why, since.elapsed()))
+        }
     }
 
-    /// Attach to all interfaces, or to none.
-    fn attach(&self) -> Result<Vec<Attachment>> {
-        // All that can be refused is, before the first is touched.
-        self.ifaces.iter().try_for_each(|iface| self.probe.check_free(iface))?;
-        let ready = self.config.ready_file.as_deref();
-        ready.map_or(Ok(()), remove_stale)?;
-        let attached = self
-            .ifaces
-            .iter()
-            .map(|iface| self.probe.attach(iface, self.config.mode))
-            .collect::<Result<Vec<_>>>()?;
-        if self.config.announce {
-            announce(&attached, self.ring_size);
+    /// Say that there is no room to write, or that there is again.
+    fn mind_room(&self, told_full: &mut bool) {
+        if self.full.is_waiting() != *told_full {
+            *told_full = !*told_full;
+            say(&format!("xdplog: {}", advice::disk_full(*told_full)));
         }
-        if let Some(path) = ready {
-            File::create_new(path).with_context(|| advice::ready_file(path))?;
-        }
-        Ok(attached)
     }
 
-    fn tell(&self, status: &mut Status, counters: &[Counters], is_live: bool) {
+    /// See that what is counted for want of room comes out.
+    fn mind_pressure(&self, pressure: &mut Pressure) -> Result<()> {
+        if let Some(said) = pressure.look(&self.counters.read()?)? {
+            say(&format!("xdplog: {said}"));
+        }
+        Ok(())
+    }
+
+    /// Say how it goes.
+    fn tell(&self, status: &mut Status, is_live: bool) -> Result<()> {
+        let counters = self.counters.read()?;
         let progress = self.destination.progress();
         if is_live {
-            say_live(&status.live(counters, progress, Instant::now()));
+            say_live(&status.live(&counters, progress, Instant::now()));
         } else {
-            say(&status.line(counters, progress, Instant::now()));
+            say(&status.line(&counters, progress, Instant::now()));
         }
+        Ok(())
     }
 }
 

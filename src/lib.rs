@@ -32,6 +32,7 @@ pub mod probe;
 pub mod reader;
 pub mod report;
 pub mod shutdown;
+pub mod signals;
 pub mod sink;
 pub mod status;
 pub mod talk;

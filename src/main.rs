@@ -7,9 +7,13 @@ use std::process::ExitCode;
 
 use xdplog::app::{self, Outcome};
 use xdplog::cli::Request;
-use xdplog::talk;
+use xdplog::{signals, talk};
 
 fn main() -> ExitCode {
+    // First of all, as either would be the end until it is heeded.
+    if let Err(err) = signals::block() {
+        return fail(&err);
+    }
     let config = match Request::from_args() {
         Request::Log(config) => config,
         Request::Print(text) => return print(&text),
@@ -17,11 +21,13 @@ fn main() -> ExitCode {
     match app::run(&config) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Unbalanced) => ExitCode::from(3),
-        Err(err) => {
-            talk::say(&format!("xdplog: {err:#}"));
-            ExitCode::FAILURE
-        }
+        Err(err) => fail(&err),
     }
+}
+
+fn fail(err: &anyhow::Error) -> ExitCode {
+    talk::say(&format!("xdplog: {err:#}"));
+    ExitCode::FAILURE
 }
 
 /// On stdout; a reader who went away has what it wanted.
