@@ -266,10 +266,12 @@ fn start(
     }
 }
 
-/// Whether stdout is a terminal on which colors are welcome: <https://no-color.org>.
-fn is_colorful() -> bool {
+/// Whether stdout is a terminal that has colors, and where these are welcome:
+/// <https://no-color.org>.
+pub fn is_colorful() -> bool {
     io::IsTerminal::is_terminal(&io::stdout())
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// Start the readers; if one cannot be, those before it end by themselves.

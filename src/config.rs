@@ -82,6 +82,8 @@ pub struct Config {
     pub format: FormatName,
     /// Files to write to; `None` is stdout.
     pub files: Option<Plan>,
+    /// What to say of the file's name.
+    pub note: Option<String>,
     /// Whether to wait for room on a disk that is full.
     pub wait_when_full: bool,
     /// Bytes of each frame; 0 where the format takes none.

@@ -15,6 +15,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant as Tick, MissedTickBehavior, interval, interval_at, sleep};
 
 use crate::config::Config;
+use crate::names::plain;
 use crate::pressure::Pressure;
 use crate::probe::{Attachment, CounterMap, Interface, Probe, advice};
 use crate::shutdown::is_ignored;
@@ -122,7 +123,13 @@ impl Control<'_> {
         for iface in self.ifaces {
             attached.push(self.probe.attach(iface, self.config.mode)?);
         }
+        for iface in self.ifaces.iter().filter(|iface| !iface.is_up()) {
+            say(&format!("xdplog: warning: {}", advice::is_down(&plain(&iface.name))));
+        }
         if self.config.announce {
+            if let Some(note) = &self.config.note {
+                say(&format!("xdplog: {note}"));
+            }
             announce(attached, self.ring_size);
         }
         if let Some(path) = &self.config.ready_file {

@@ -36,3 +36,4 @@ pub mod signals;
 pub mod sink;
 pub mod status;
 pub mod talk;
+pub mod usage;

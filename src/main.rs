@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use xdplog::app::{self, Outcome};
 use xdplog::cli::Request;
+use xdplog::probe::advice;
+use xdplog::usage::UsageError;
 use xdplog::{signals, talk};
 
 fn main() -> ExitCode {
@@ -14,9 +16,10 @@ fn main() -> ExitCode {
     if let Err(err) = signals::block() {
         return fail(&err);
     }
-    let config = match Request::from_args() {
-        Request::Log(config) => config,
-        Request::Print(text) => return print(&text),
+    let config = match Request::from_args(app::is_colorful()) {
+        Ok(Request::Log(config)) => config,
+        Ok(Request::Print(text)) => return print(&text),
+        Err(err) => return fail(&err.into()),
     };
     match app::run(&config) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -27,13 +30,14 @@ fn main() -> ExitCode {
 
 fn fail(err: &anyhow::Error) -> ExitCode {
     talk::say(&format!("xdplog: {err:#}"));
-    ExitCode::FAILURE
+    if err.is::<UsageError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
 /// On stdout; a reader who went away has what it wanted.
 fn print(text: &[u8]) -> ExitCode {
-    match io::stdout().write_all(text) {
-        Err(err) if err.kind() != ErrorKind::BrokenPipe => ExitCode::FAILURE,
+    let mut stdout = io::stdout();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(err) if err.kind() != ErrorKind::BrokenPipe => fail(&advice::cannot_print(&err)),
         _ => ExitCode::SUCCESS,
     }
 }

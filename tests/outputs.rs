@@ -334,12 +334,9 @@ fn head_gets_what_it_wants() {
 }
 
 /// What `xdplog -f text -c 1` and these arguments put on its stdout.
-fn shown(net: &Net, args: &[&str], no_color: Option<&str>, on_terminal: bool) -> String {
+fn shown(net: &Net, args: &[&str], env: Option<(&str, &str)>, on_terminal: bool) -> String {
     let mut command = command(net, &[&["here0", "-f", "text", "-c", "1", "-q"], args].concat());
-    command.env_remove("NO_COLOR");
-    if let Some(value) = no_color {
-        command.env("NO_COLOR", value);
-    }
+    command.env_remove("NO_COLOR").env("TERM", "xterm").envs(env);
     let (mut ours, mut child) = if on_terminal {
         let pty = nix::pty::openpty(None, None).unwrap();
         (std::fs::File::from(pty.master), command.stdout(pty.slave).spawn().unwrap())
@@ -368,20 +365,23 @@ fn shown(net: &Net, args: &[&str], no_color: Option<&str>, on_terminal: bool) ->
 #[test]
 fn colors_on_a_terminal_and_when_asked_for() {
     let net = Net::new();
-    for (args, no_color, on_terminal, colored) in [
+    for (args, env, on_terminal, colored) in [
         (&[][..], None, true, true),
-        (&[], Some("1"), true, false),
+        (&[], Some(("NO_COLOR", "1")), true, false),
         // no-color.org: when present and not an empty string.
-        (&[], Some(""), true, true),
+        (&[], Some(("NO_COLOR", "")), true, true),
+        (&[], Some(("TERM", "dumb")), true, false),
+        (&[], Some(("TERM", "")), true, true),
         (&[], None, false, false),
         (&["--color", "auto"], None, true, true),
         (&["--color", "always"], None, false, true),
-        (&["--color", "always"], Some("1"), true, true),
+        (&["--color", "always"], Some(("NO_COLOR", "1")), true, true),
+        (&["--color", "always"], Some(("TERM", "dumb")), true, true),
         (&["--color", "never"], None, true, false),
     ] {
-        let text = shown(&net, args, no_color, on_terminal);
+        let text = shown(&net, args, env, on_terminal);
         let verdict = if colored { "\x1b[32mPASS    \x1b[0m" } else { "here0 PASS     IP  10" };
-        assert!(text.contains(verdict), "{args:?} {no_color:?} {on_terminal}: {text:?}");
+        assert!(text.contains(verdict), "{args:?} {env:?} {on_terminal}: {text:?}");
         assert_eq!(text.contains('\x1b'), colored, "{text:?}");
         assert_eq!(text.lines().count(), 1, "{text:?}");
     }

@@ -6,10 +6,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bytesize::ByteSize;
-use clap::{ArgGroup, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use super::values::{Readers, rate, readers, time};
+use super::values::{Readers, rate, readers, size, snaplen, time, whole};
 use crate::config::{Color, FormatName, Mode, OnFull, StatsFormat};
 
 const EXIT_CODES: &str = "\
@@ -49,7 +48,6 @@ pub enum Instead {
     about = "Log every packet that arrives at a network interface, with the verdict XDP gave it",
     after_help = EXIT_CODES,
     max_term_width = 100,
-    group(ArgGroup::new("rotates").args(["rotate_size", "rotate_interval"]).multiple(true)),
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true
 )]
@@ -58,110 +56,140 @@ pub struct Args {
     pub instead: Option<Instead>,
 
     /// Interfaces to watch [default: eth0]
-    #[arg(value_name = "IFACE")]
+    #[arg(value_name = "IFACE", help_heading = WHICH)]
     pub ifaces: Vec<String>,
 
+    /// An interface to watch; may be given several times
+    #[arg(short = 'i', long, value_name = "IFACE", help_heading = WHICH)]
+    pub interface: Vec<String>,
+
     /// Log IPv4 only
-    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    #[arg(short = '4', long, conflicts_with = "ipv6", help_heading = WHICH)]
     pub ipv4: bool,
 
     /// Log IPv6 only
-    #[arg(short = '6', long)]
+    #[arg(short = '6', long, help_heading = WHICH)]
     pub ipv6: bool,
 
-    /// What the log looks like
-    #[arg(short, long, value_enum, default_value_t)]
-    pub format: FormatName,
-
-    /// Write to this file instead of stdout, which - is; it must not exist
-    #[arg(short, long, value_name = "FILE")]
-    pub write: Option<PathBuf>,
-
-    /// Begin another file before one gets longer than this: FILE with a number
-    #[arg(long, value_name = "SIZE", requires = "write")]
-    pub rotate_size: Option<ByteSize>,
-
-    /// Begin another file when one is older than this, such as 1h
-    #[arg(long, value_name = "TIME", value_parser = time, requires = "write")]
-    pub rotate_interval: Option<Duration>,
-
-    /// Keep the last N finished files of this run
-    #[arg(long, value_name = "N", requires = "rotates",
-          value_parser = clap::value_parser!(u32).range(1..))]
-    pub rotate_keep: Option<u32>,
-
-    /// Compress finished files with zstd
-    #[arg(long, requires = "rotates")]
-    pub compress: bool,
-
-    /// Overwrite FILE, or the numbered files of an earlier run
-    #[arg(long, requires = "write")]
-    pub overwrite: bool,
-
-    /// What to do when the disk is full
-    #[arg(long, value_enum, default_value_t)]
-    pub on_full: OnFull,
-
-    /// Bytes of each frame in pcapng
-    #[arg(long, value_name = "N", default_value_t = 262_144,
-          value_parser = clap::value_parser!(u32).range(1..=262_144))]
-    pub snaplen: u32,
-
-    /// When to use colors, in the format text
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    pub color: Color,
-
     /// Log one packet in N, on each CPU
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1..=MAX), help_heading = WHICH)]
     pub sample: Option<u32>,
 
     /// Log no more than this many packets a second, such as 1000/s
-    #[arg(long, value_name = "N/s", value_parser = rate)]
+    #[arg(long, value_name = "N/s", value_parser = rate, help_heading = WHICH)]
     pub rate_limit: Option<u32>,
 
     /// Stop after exactly N lines or frames
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short, long, value_name = "N", value_parser = whole::<u64>(1..=u64::MAX),
+          help_heading = WHICH)]
     pub count: Option<u64>,
 
     /// Stop after this time, such as 500ms, 10s or 1h30m
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, help_heading = WHICH)]
     pub duration: Option<Duration>,
 
+    /// What the log looks like [default: what FILE of --write ends in says: .pcapng, .pcap,
+    /// .json, .jsonl or .ndjson; else classic]
+    #[arg(short, long, value_enum, help_heading = HOW)]
+    pub format: Option<FormatName>,
+
+    /// Bytes of each frame in pcapng; 0 is all [default: 0]
+    #[arg(short = 's', long, alias = "snapshot-length", value_name = "N",
+          value_parser = snaplen, help_heading = HOW)]
+    pub snaplen: Option<u32>,
+
+    /// When to use colors, in the format text [default: auto]
+    #[arg(long, value_enum, value_name = "WHEN", help_heading = HOW)]
+    pub color: Option<Color>,
+
+    /// Write to this file instead of stdout, which - is; it must not exist
+    #[arg(short, long, value_name = "FILE", help_heading = WHERE)]
+    pub write: Option<PathBuf>,
+
+    /// Begin another file before one gets longer than this: FILE with a number
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = WHERE)]
+    pub rotate_size: Option<u64>,
+
+    /// Begin another file when one is older than this, such as 1h
+    #[arg(long, value_name = "TIME", value_parser = time, help_heading = WHERE)]
+    pub rotate_interval: Option<Duration>,
+
+    /// Keep the last N finished files of this run
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1..=MAX), help_heading = WHERE)]
+    pub rotate_keep: Option<u32>,
+
+    /// Compress finished files with zstd
+    #[arg(long, help_heading = WHERE)]
+    pub compress: bool,
+
+    /// Overwrite FILE, or the numbered files of an earlier run
+    #[arg(long, help_heading = WHERE)]
+    pub overwrite: bool,
+
+    /// What to do when the disk is full [default: stop]
+    #[arg(long, value_enum, help_heading = WHERE)]
+    pub on_full: Option<OnFull>,
+
     /// Where the XDP program runs
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, help_heading = RUN)]
     pub mode: Mode,
 
     /// Ring size for each CPU, rounded up to a power of two of pages
     /// [default: 8MiB, all CPUs together at most 1% of memory]
-    #[arg(long, value_name = "SIZE")]
-    pub buffer_size: Option<ByteSize>,
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = RUN)]
+    pub buffer_size: Option<u64>,
 
     /// Sources that are told apart while packets find no room in the ring; the
     /// rest is one line for each verdict
     #[arg(long, value_name = "N", default_value_t = 65_536,
-          value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+          value_parser = whole::<u32>(1..=1_048_576), help_heading = RUN)]
     pub overflow_sources: u32,
 
     /// Threads that read the rings, each those of some CPUs, or auto: one for
     /// each 16 CPUs
-    #[arg(long, value_name = "N", default_value = "auto", value_parser = readers)]
+    #[arg(long, value_name = "N", default_value = "auto", value_parser = readers,
+          help_heading = RUN)]
     pub readers: Readers,
+
+    /// Create this file when all interfaces are attached
+    #[arg(long, value_name = "PATH", help_heading = RUN)]
+    pub ready_file: Option<PathBuf>,
 
     /// No start line and no summary; warnings, losses and errors remain, and a
     /// summary asked for with --stats-format
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = SAID)]
     pub quiet: bool,
 
     /// Print how it goes on stderr this often; one live line on a terminal, if
     /// the log goes to a file
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, help_heading = SAID)]
     pub stats_interval: Option<Duration>,
 
     /// Form of the summary on stderr [default: text]
-    #[arg(long, value_name = "FORM", value_enum)]
+    #[arg(long, value_name = "FORM", value_enum, help_heading = SAID)]
     pub stats_format: Option<StatsFormat>,
 
-    /// Create this file when all interfaces are attached
-    #[arg(long, value_name = "PATH")]
-    pub ready_file: Option<PathBuf>,
+    /// Names are never looked up
+    #[arg(short = 'n', overrides_with = "numeric", help_heading = ALWAYS)]
+    pub numeric: bool,
+
+    /// What was logged is never kept waiting: lines go out with the packets that
+    /// they are about, at most 1.25 ms later
+    #[arg(short = 'l', overrides_with = "line_buffered", help_heading = ALWAYS)]
+    pub line_buffered: bool,
+
+    /// The same for frames in files
+    #[arg(short = 'U', long, alias = "immediate-mode", overrides_with = "packet_buffered",
+          help_heading = ALWAYS)]
+    pub packet_buffered: bool,
 }
+
+/// As many as a counter of 32 bits holds.
+const MAX: u64 = u32::MAX as u64;
+
+const WHICH: &str = "Which packets";
+const HOW: &str = "What the log looks like";
+const WHERE: &str = "Where the log goes";
+const RUN: &str = "How it runs";
+const SAID: &str = "What it says on stderr";
+const ALWAYS: &str = "Accepted for tcpdump's users, as it is always so";

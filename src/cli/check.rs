@@ -3,91 +3,76 @@
 
 #![forbid(unsafe_code)]
 
+use std::path::Path;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 
 use super::args::Args;
+use super::values::WHOLE_FRAME;
+use super::{error, habits};
 use crate::bpf::{FAMILY_IPV4, FAMILY_IPV6, MAX_IFACES};
 use crate::config::{Config, DEFAULT_IFACE, FormatName, OnFull};
+use crate::names::plain;
 use crate::sink::Plan;
+use crate::usage::UsageError;
 
 /// What is printed more often, nobody reads.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 
 impl Config {
     /// Given arguments, the first being the program's name.
-    pub fn try_from_iter<I, T>(args: I) -> Result<Config, clap::Error>
+    pub fn try_from_iter<I, T>(args: I) -> Result<Config, UsageError>
     where
         I: IntoIterator<Item = T>,
         T: Into<std::ffi::OsString> + Clone,
     {
-        Config::check(Args::try_parse_from(args)?)
+        let args = Args::try_parse_from(args).map_err(|err| error::from_clap(&err))?;
+        Config::check(args)
     }
 
-    pub(super) fn check(args: Args) -> Result<Config, clap::Error> {
-        let usage = |kind, message: String| Args::command().error(kind, message);
-        let mut ifaces: Vec<String> = Vec::new();
-        for name in args.ifaces {
-            if !ifaces.contains(&name) {
-                ifaces.push(name);
-            }
-        }
-        let default_iface = ifaces.is_empty();
-        if default_iface {
-            ifaces.push(DEFAULT_IFACE.into());
-        }
-        if ifaces.len() > MAX_IFACES {
-            return Err(usage(
-                ErrorKind::TooManyValues,
-                format!(
-                    "{} interfaces given, at most {MAX_IFACES} can be watched at once",
-                    ifaces.len()
-                ),
-            ));
-        }
-        if args.buffer_size.is_some_and(|size| size.as_u64() == 0) {
-            return Err(usage(ErrorKind::ValueValidation, "--buffer-size must not be 0".into()));
-        }
+    pub(super) fn check(args: Args) -> Result<Config, UsageError> {
+        let format = args.format.unwrap_or_else(|| format_of(args.write.as_deref()));
+        idle(&args, format)?;
+        let note = args.write.as_deref().and_then(|path| note(path, format));
         if args.stats_interval.is_some_and(|time| time < MIN_INTERVAL) {
-            let message = format!("--stats-interval must be {MIN_INTERVAL:?} or more");
-            return Err(usage(ErrorKind::ValueValidation, message));
-        }
-        if args.rotate_size.is_some_and(|size| size.as_u64() == 0) {
-            return Err(usage(ErrorKind::ValueValidation, "--rotate-size must not be 0".into()));
+            return Err(UsageError::new(
+                format!("--stats-interval is shorter than {MIN_INTERVAL:?}"),
+                "give a longer one, such as 1s",
+            ));
         }
         let files = args.write.filter(|path| path.as_os_str() != "-").map(|path| Plan {
             path,
-            size: args.rotate_size.map(|size| size.as_u64()),
+            size: args.rotate_size,
             interval: args.rotate_interval,
             keep: args.rotate_keep.map(|keep| keep as usize),
             compress: args.compress,
             overwrite: args.overwrite,
         });
-        if files.is_none() && (args.rotate_size.is_some() || args.rotate_interval.is_some()) {
-            let message = "stdout cannot be rotated: give --write a file".into();
-            return Err(usage(ErrorKind::ArgumentConflict, message));
-        }
+        let ifaces = interfaces(args.ifaces, args.interface)?;
         Ok(Config {
-            ifaces,
-            default_iface,
+            default_iface: ifaces.is_empty(),
+            ifaces: if ifaces.is_empty() { vec![DEFAULT_IFACE.into()] } else { ifaces },
             families: match (args.ipv4, args.ipv6) {
                 (true, _) => FAMILY_IPV4,
                 (_, true) => FAMILY_IPV6,
                 _ => FAMILY_IPV4 | FAMILY_IPV6,
             },
-            format: args.format,
+            format,
             files,
-            wait_when_full: args.on_full == OnFull::Wait,
-            snaplen: if args.format == FormatName::Pcapng { args.snaplen } else { 0 },
-            color: args.color,
+            note,
+            wait_when_full: args.on_full == Some(OnFull::Wait),
+            snaplen: match format {
+                FormatName::Pcapng => args.snaplen.unwrap_or(WHOLE_FRAME),
+                _ => 0,
+            },
+            color: args.color.unwrap_or_default(),
             sample: args.sample.unwrap_or(0),
             rate: args.rate_limit.unwrap_or(0),
             count: args.count,
             duration: args.duration,
             mode: args.mode,
-            buffer_size: args.buffer_size.map(|size| size.as_u64()),
+            buffer_size: args.buffer_size,
             overflow_sources: args.overflow_sources,
             readers: args.readers.0,
             stats_interval: args.stats_interval,
@@ -102,12 +87,86 @@ impl Config {
     }
 }
 
+/// The interfaces named, each once: by -i, or by themselves.
+fn interfaces(words: Vec<String>, options: Vec<String>) -> Result<Vec<String>, UsageError> {
+    if !options.is_empty() && !words.is_empty() {
+        return Err(habits::words_with_interfaces(&words));
+    }
+    let mut ifaces: Vec<String> = Vec::new();
+    for name in words.into_iter().chain(options) {
+        if !ifaces.contains(&name) {
+            ifaces.push(name);
+        }
+    }
+    if ifaces.len() > MAX_IFACES {
+        return Err(UsageError::new(
+            format!("{} interfaces are more than can be watched at once", ifaces.len()),
+            format!("name {MAX_IFACES} at most, and start another for the others"),
+        ));
+    }
+    Ok(ifaces)
+}
+
+/// What the end of a file's name says of its format.
+fn extension(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
+}
+
+/// The format where none is asked for.
+fn format_of(write: Option<&Path>) -> FormatName {
+    match write.map(extension).unwrap_or_default().as_str() {
+        // What reads .pcap files reads pcapng in them, but for what is very old.
+        "pcapng" | "pcap" | "cap" => FormatName::Pcapng,
+        "json" | "jsonl" | "ndjson" => FormatName::Json,
+        _ => FormatName::Classic,
+    }
+}
+
+/// What to say of a file that will not hold what its name says.
+fn note(path: &Path, format: FormatName) -> Option<String> {
+    let is_pcap = matches!(extension(path).as_str(), "pcap" | "cap");
+    (is_pcap && format == FormatName::Pcapng).then(|| {
+        let file = plain(path);
+        format!(
+            "{file}: what is written is pcapng, which tcpdump, tshark and Wireshark read under \
+             any name; for what reads pcap only: `editcap -F pcap {file} NEW.pcap`"
+        )
+    })
+}
+
+/// Refuse options that would do nothing.
+fn idle(args: &Args, format: FormatName) -> Result<(), UsageError> {
+    let to_file = args.write.as_ref().is_some_and(|path| path.as_os_str() != "-");
+    let rotates = args.rotate_size.is_some() || args.rotate_interval.is_some();
+    let file = "--write FILE";
+    let rotation = "--rotate-size or --rotate-interval";
+    for (given, option, is_used, without) in [
+        (args.rotate_size.is_some(), "--rotate-size", to_file, file),
+        (args.rotate_interval.is_some(), "--rotate-interval", to_file, file),
+        (args.rotate_keep.is_some(), "--rotate-keep", rotates, rotation),
+        (args.compress, "--compress", rotates, rotation),
+        (args.overwrite, "--overwrite", to_file, file),
+        // Stdout may lead to a disk: who means that says so by `-w -`.
+        (args.on_full.is_some(), "--on-full", args.write.is_some(), file),
+        (args.snaplen.is_some(), "--snaplen", format == FormatName::Pcapng, "--format pcapng"),
+        (args.color.is_some(), "--color", format == FormatName::Text, "--format text"),
+    ] {
+        if given && !is_used {
+            return Err(UsageError::new(
+                format!("{option} does nothing without {without}"),
+                format!("add {without}, or leave {option} out"),
+            ));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::StatsFormat;
 
-    fn parse(args: &[&str]) -> Result<Config, clap::Error> {
+    fn parse(args: &[&str]) -> Result<Config, UsageError> {
         Config::try_from_iter(std::iter::once("xdplog").chain(args.iter().copied()))
     }
 
@@ -141,47 +200,173 @@ mod tests {
         let config = parse(&["-w", "f", "--rotate-size", "100M", "--rotate-keep", "3"]).unwrap();
         let files = config.files.unwrap();
         assert_eq!((files.size, files.keep), (Some(100_000_000), Some(3)));
-        assert_eq!(parse(&["--snaplen", "9"]).unwrap().snaplen, 0, "no format that takes bytes");
         assert_eq!(parse(&["--snaplen", "9", "-f", "pcapng"]).unwrap().snaplen, 9);
         assert_eq!(parse(&["--rate-limit", "500/s"]).unwrap().rate, 500);
         assert_eq!(parse(&["--rate-limit", "500"]).unwrap().rate, 500);
     }
 
     #[test]
-    fn usage_errors() {
-        for args in [
-            &["-4", "-6"][..],
-            &["-c", "0"],
-            &["-c", "x"],
-            &["--duration", "10"],
-            &["--duration", "0s"],
-            &["--mode", "offload"],
-            &["--buffer-size", "0"],
-            &["--buffer-size", "much"],
-            &["--readers", "0"],
-            &["--readers", "many"],
-            &["--rotate-size", "1M"],
-            &["-w", "-", "--rotate-size", "1M"],
-            &["-w", "x", "--rotate-size", "0"],
-            &["-w", "x", "--rotate-interval", "0s"],
-            &["-w", "x", "--rotate-keep", "2"],
-            &["-w", "x", "--compress"],
-            &["--overwrite"],
-            &["-f", "xml"],
-            &["--snaplen", "0"],
-            &["--sample", "0"],
-            &["--rate-limit", "0/s"],
-            &["--rate-limit", "10/m"],
-            &["--stats-interval", "0s"],
-            &["--stats-interval", "1ms"],
-            &["completions", "tcsh"],
-            &["--no-such-option"],
-        ] {
-            let err = parse(args).expect_err(&args.join(" "));
-            assert_eq!(err.exit_code(), 2, "{args:?}");
-        }
+    fn interfaces_by_option_and_by_word() {
+        assert_eq!(parse(&["-i", "a", "-ib", "--interface", "a"]).unwrap().ifaces, ["a", "b"]);
+        // A name is a name, whatever it is.
+        assert_eq!(parse(&["port"]).unwrap().ifaces, ["port"]);
+        assert_eq!(parse(&["-i", "port"]).unwrap().ifaces, ["port"]);
+        assert_eq!(refused(&["-i", "a", "port", "53"]), "`port 53` looks like a filter expression");
+        assert_eq!(refused(&["-i", "a", "b"]), "`b` is no option, and with -i nothing else is");
         let many: Vec<String> = (0..=MAX_IFACES).map(|i| format!("if{i}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert_eq!(parse(&many).unwrap_err().exit_code(), 2);
+        assert_eq!(
+            refused(&many),
+            "65 interfaces are more than can be watched at once. Next: name"
+        );
+    }
+
+    #[test]
+    fn the_name_of_a_file_says_its_format() {
+        let config = |args: &[&str]| parse(args).unwrap();
+        for (name, format) in [
+            ("x.pcapng", FormatName::Pcapng),
+            ("/tmp/x.PCAPNG", FormatName::Pcapng),
+            ("x.pcap", FormatName::Pcapng),
+            ("x.json", FormatName::Json),
+            ("x.jsonl", FormatName::Json),
+            ("x.ndjson", FormatName::Json),
+            ("x.log", FormatName::Classic),
+            ("json", FormatName::Classic),
+            ("-", FormatName::Classic),
+        ] {
+            assert_eq!(config(&["-w", name]).format, format, "{name}");
+            assert_eq!(config(&["-w", name, "-f", "text"]).format, FormatName::Text, "{name}");
+        }
+        let note = config(&["-w", "x.pcap"]).note.unwrap();
+        assert!(note.contains("editcap -F pcap x.pcap"), "{note}");
+        assert!(config(&["-w", "x.cap", "-f", "pcapng"]).note.is_some());
+        assert_eq!(config(&["-w", "x.pcapng"]).note, None);
+        assert_eq!(config(&["-w", "x.pcap", "-f", "json"]).note, None, "so it was asked for");
+    }
+
+    #[test]
+    fn what_is_always_so_is_accepted() {
+        assert_eq!(parse(&["-nnlU", "-i", "a"]).unwrap().ifaces, ["a"]);
+        assert!(parse(&["-nn", "-l", "--packet-buffered", "--immediate-mode"]).is_ok());
+        let config = parse(&["-s0", "-f", "pcapng"]).unwrap();
+        assert_eq!(config.snaplen, parse(&["-f", "pcapng"]).unwrap().snaplen, "0 is all");
+        assert_eq!(parse(&["-s", "96", "-w", "x.pcapng"]).unwrap().snaplen, 96);
+    }
+
+    /// The beginning of what is said, which is as long as what it is compared with.
+    #[derive(Debug)]
+    struct Said(String);
+
+    impl PartialEq<&str> for Said {
+        fn eq(&self, other: &&str) -> bool {
+            self.0.starts_with(other)
+        }
+    }
+
+    fn refused(args: &[&str]) -> Said {
+        let said = parse(args).expect_err(&args.join(" ")).to_string();
+        assert!(!said.contains('\n') && said.contains(". Next: "), "{args:?}: {said}");
+        Said(said)
+    }
+
+    #[test]
+    fn usage_errors() {
+        for (args, said) in [
+            (&["-4", "-6"][..], "--ipv4 does not go together with --ipv6"),
+            (&["-q", "-q"], "--quiet is given twice. Next: give it once"),
+            (
+                &["-c", "0"],
+                "`0` is no value of --count: it is out of range. Next: give a number from",
+            ),
+            (
+                &["-c", "1e9"],
+                "`1e9` is no value of --count: it is no whole number. Next: give 1000000000",
+            ),
+            (&["-c1K"], "`1K` is no value of --count: it is no whole number. Next: give 1000"),
+            (&["-c"], "--count takes a value, and has none. Next: give one: `--count N`"),
+            (
+                &["--duration", "10"],
+                "`10` is no value of --duration: it has no unit. Next: give 10s",
+            ),
+            (&["--duration", "0s"], "`0s` is no value of --duration: it must not be 0"),
+            (
+                &["--mode", "offload"],
+                "`offload` is no value of --mode. Next: give auto, native or generic",
+            ),
+            (
+                &["--mode", "natve"],
+                "`natve` is no value of --mode. Next: did you mean `native`? It",
+            ),
+            (&["--mode"], "--mode takes a value, and has none. Next: give auto, native or generic"),
+            (&["--buffer-size", "0"], "`0` is no value of --buffer-size: it must not be 0"),
+            (
+                &["--buffer-size", "1e9"],
+                "`1e9` is no value of --buffer-size: it is no size. Next: g",
+            ),
+            (&["--readers", "0"], "`0` is no value of --readers"),
+            (
+                &["--rotate-size", "1M"],
+                "--rotate-size does nothing without --write FILE. Next: add",
+            ),
+            (
+                &["-w", "-", "--rotate-size", "1M"],
+                "--rotate-size does nothing without --write FILE",
+            ),
+            (&["-w", "x", "--rotate-size", "0"], "`0` is no value of --rotate-size"),
+            (&["-w", "x", "--rotate-interval", "0s"], "`0s` is no value of --rotate-interval"),
+            (
+                &["-w", "x", "--rotate-keep", "2"],
+                "--rotate-keep does nothing without --rotate-size or",
+            ),
+            (&["-w", "x", "--compress"], "--compress does nothing without --rotate-size or"),
+            (&["--overwrite"], "--overwrite does nothing without --write FILE"),
+            (&["--overwrite", "-w", "-"], "--overwrite does nothing without --write FILE"),
+            (&["--on-full", "wait"], "--on-full does nothing without --write FILE"),
+            (&["--snaplen", "96"], "--snaplen does nothing without --format pcapng"),
+            (&["-s0", "-w", "x.json"], "--snaplen does nothing without --format pcapng"),
+            (&["--color", "auto"], "--color does nothing without --format text"),
+            (&["-f", "xml"], "`xml` is no value of --format. Next: give classic, text, json or"),
+            (&["--snaplen", "262145"], "`262145` is no value of --snaplen: it is out of range"),
+            (&["--sample", "0"], "`0` is no value of --sample"),
+            (&["--rate-limit", "10/m"], "`10/m` is no value of --rate-limit"),
+            (&["--stats-interval", "0s"], "`0s` is no value of --stats-interval"),
+            (&["--stats-interval", "1ms"], "--stats-interval is shorter than 10ms"),
+            (&["completions", "tcsh"], "`tcsh` is no value of <SHELL>. Next: did you mean `zsh`?"),
+            (&["completions"], "<SHELL> is missing. Next: add it; see `xdplog --help`"),
+            (&["--zzz"], "there is no option `--zzz`. Next: `xdplog --help`"),
+            (
+                &["--snaplem", "9"],
+                "there is no option `--snaplem`. Next: did you mean `--snaplen`?",
+            ),
+            (&["--\x1b[2J"], "there is no option `--?[2J`"),
+        ] {
+            assert_eq!(refused(args), said, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn tcpdumps_other_options_are_refused_by_naming_ours() {
+        for (args, said) in [
+            (&["-C", "100"][..], "--rotate-size SIZE"),
+            (&["-C100"], "--rotate-size SIZE"),
+            (&["-nnC", "100"], "--rotate-size SIZE"),
+            (&["-G3600"], "--rotate-interval TIME"),
+            (&["-W", "5"], "--rotate-keep N"),
+            (&["-z", "gzip"], "--compress"),
+            (&["-Z", "root"], "leave it out"),
+            (&["-r", "x.pcap"], "tshark -r FILE"),
+            (&["-Q", "in"], "XDP sees what comes in"),
+            (&["--direction=in"], "XDP sees what comes in"),
+            (&["-A"], "-f text -X"),
+            (&["-nAi", "eth0"], "-f text -X"),
+            (&["-B", "4096"], "--buffer-size SIZE"),
+            (&["-p"], "never switches it on"),
+            (&["-ni", "eth0", "-vv"], "-f text and -f json print all"),
+        ] {
+            let Said(said_all) = refused(args);
+            assert!(said_all.contains("is an option of tcpdump's, which"), "{said_all}");
+            assert!(said_all.contains(said), "{args:?}: {said_all}");
+        }
     }
 }

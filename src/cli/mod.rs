@@ -5,7 +5,9 @@
 
 mod args;
 mod check;
+mod error;
 mod generate;
+mod habits;
 mod values;
 
 use clap::Parser;
@@ -13,6 +15,7 @@ use clap::Parser;
 use self::args::Args;
 use self::generate::generate;
 use crate::config::Config;
+use crate::usage::UsageError;
 
 /// What the arguments ask for.
 #[derive(Debug)]
@@ -24,13 +27,22 @@ pub enum Request {
 }
 
 impl Request {
-    /// The process's arguments; prints help, version or the usage error and
-    /// exits where there is nothing to do.
-    pub fn from_args() -> Request {
-        let args = Args::parse();
+    /// What the process's arguments ask for; help goes in colors where these are
+    /// welcome.
+    pub fn from_args(colors: bool) -> Result<Request, UsageError> {
+        let args = match Args::try_parse() {
+            Ok(args) => args,
+            // Help and version are none of its errors.
+            Err(err) if !err.use_stderr() => {
+                let text = err.render();
+                let text = if colors { text.ansi().to_string() } else { text.to_string() };
+                return Ok(Request::Print(text.into_bytes()));
+            }
+            Err(err) => return Err(error::from_clap(&err)),
+        };
         match &args.instead {
-            Some(instead) => Request::Print(generate(instead)),
-            None => Request::Log(Box::new(Config::check(args).unwrap_or_else(|err| err.exit()))),
+            Some(instead) => Ok(Request::Print(generate(instead))),
+            None => Ok(Request::Log(Box::new(Config::check(args)?))),
         }
     }
 }

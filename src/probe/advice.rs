@@ -250,6 +250,19 @@ pub fn output_failed(path: Option<&Path>, err: &io::Error, dropped: u64) -> Erro
     anyhow!("cannot write to {to}: {err}; {lost} {were} not written. Next: {next}")
 }
 
+/// Help, or what is generated, cannot be printed.
+pub fn cannot_print(err: &io::Error) -> Error {
+    anyhow!("cannot write to stdout: {err}. Next: see where stdout leads")
+}
+
+/// No packet comes from an interface that nobody set up.
+pub fn is_down(iface: &str) -> String {
+    format!(
+        "{iface} is down, and no packet comes before it is up. \
+         Next: `ip link set dev {iface} up`"
+    )
+}
+
 /// The log file cannot be opened.
 pub fn cannot_open(path: &Path, err: &io::Error) -> Error {
     let path = plain(path);
@@ -400,6 +413,7 @@ mod tests {
             (cannot_open(Path::new("/l"), &os(libc::EACCES)), &["cannot open /l", "--write"]),
             (no_rotation(Path::new("/dev/null")), &["/dev/null", "--rotate-size"]),
             (binary_to_terminal(), &["-w FILE"]),
+            (cannot_print(&os(libc::ENOSPC)), &["cannot write to stdout", "No space"]),
         ] {
             let text = format!("{err:#}");
             assert!(!text.contains('\n'), "{text}");

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use super::advice;
 use super::link::Interface;
+use crate::usage;
 
 impl Interface {
     /// The interfaces that go by `names`, in their order, each once, however many
@@ -16,8 +17,12 @@ impl Interface {
     pub fn find(names: &[String], is_default: bool) -> Result<Vec<Interface>> {
         let all = Interface::all().context("cannot list the network interfaces")?;
         let mut found: Vec<Interface> = Vec::new();
-        for name in names {
+        for (at, name) in names.iter().enumerate() {
             let iface = all.iter().find(|iface| iface.is_called(name)).ok_or_else(|| {
+                // Only now, as an interface may be called `port`.
+                if let Some(expression) = usage::expression(&names[at..]) {
+                    return expression.into();
+                }
                 let present: Vec<String> = all.iter().map(|iface| iface.name.clone()).collect();
                 let route = default_route();
                 advice::no_such_interface(name, is_default, route.as_deref(), &present)
