@@ -52,13 +52,16 @@ pub fn run_with(
     start: impl FnOnce(&Config, &[String], Vec<Ring>, &Common) -> Result<Vec<Reading>>,
 ) -> Result<Outcome> {
     let cpus = sysconf_positive(SysconfVar::_NPROCESSORS_ONLN)?;
-    probe::reserve_descriptors(cpus.get())?;
+    let open_at_start = probe::open_descriptors();
+    probe::reserve_descriptors(open_at_start, cpus.get(), config.ifaces.len())?;
     let (events_tx, events) = mpsc::unbounded_channel();
     let shutdown = Arc::new(Shutdown::new()?);
     let attaching = Attaching::default();
     heed_signals(&shutdown, &attaching, &events_tx)?;
 
     let ifaces = Interface::find(&config.ifaces, config.default_iface)?;
+    // As many as there are by now.
+    probe::reserve_descriptors(open_at_start, cpus.get(), ifaces.len())?;
     let names: Vec<String> = ifaces.iter().map(|iface| iface.name.clone()).collect();
     let mailbox = Arc::new(Mailbox::new()?);
     let (probe, rings, ring_size) = open(config, &ifaces, cpus)?;
@@ -164,9 +167,9 @@ fn open(
     let mut refused = None;
     loop {
         let ring_size = pages as u64 * page.get();
-        let probe = Probe::load(&Setup {
+        let mut probe = Probe::load(&Setup {
             families: config.families,
-            ifindexes: ifaces.iter().map(|iface| iface.index).collect(),
+            hardware: ifaces.iter().map(|iface| iface.hardware).collect(),
             ring_size,
             overflow_sources: config.overflow_sources,
             snaplen: config.snaplen,
@@ -180,6 +183,7 @@ fn open(
                     let warning = advice::smaller_ring(wanted, ring_size, &err);
                     say(&format!("xdplog: warning: {warning}"));
                 }
+                probe.load_others()?;
                 return Ok((probe, rings, ring_size));
             }
             Err(err) if pages > 1 && advice::is_memory_limit(&err) => {

@@ -120,8 +120,8 @@ impl Control<'_> {
     /// Attach to all interfaces, and tell whoever waits for that. What was attached
     /// until something failed is in `attached`, too.
     fn start(&self, attached: &mut Vec<Attachment>) -> Result<()> {
-        for iface in self.ifaces {
-            attached.push(self.probe.attach(iface, self.config.mode)?);
+        for (slot, iface) in self.ifaces.iter().enumerate() {
+            attached.push(self.probe.attach(slot, iface, self.config.mode)?);
         }
         for iface in self.ifaces.iter().filter(|iface| !iface.is_up()) {
             say(&format!("xdplog: warning: {}", advice::is_down(&plain(&iface.name))));

@@ -5,7 +5,7 @@
 
 use std::ops::AddAssign;
 
-use crate::bpf::{Counters, MAX_SLOTS};
+use crate::bpf::{Counters, MAX_IFACES};
 use crate::sink::{self, Counts, PerSlot};
 
 /// What the reader counted, in packets by interface slot.
@@ -23,7 +23,7 @@ pub struct Tally {
 
 impl Default for Tally {
     fn default() -> Self {
-        let none = [0; MAX_SLOTS];
+        let none = [0; MAX_IFACES];
         Tally { read: none, drained: none, beyond: none, sink: Counts::default() }
     }
 }

@@ -60,15 +60,9 @@ fn seconds(time: Duration) -> f64 {
 }
 
 impl Report<'_> {
-    /// Interfaces with their fates; a slot without a name is left out unless it
-    /// has seen packets.
+    /// Interfaces with their fates.
     fn rows(&self) -> impl Iterator<Item = (&str, Fates)> {
-        self.ledger.slots.iter().enumerate().filter_map(|(slot, &fates)| {
-            match self.names.get(slot) {
-                Some(name) => Some((name.as_str(), fates)),
-                None => (fates.seen > 0).then_some(("(moved)", fates)),
-            }
-        })
+        self.names.iter().map(String::as_str).zip(self.ledger.slots.iter().copied())
     }
 
     /// One object on one line, without the line's end.
@@ -173,11 +167,5 @@ mod tests {
              in 2.5 s\n\
              xdplog: in summary for 0.2 s: 40.00 % of all packets\n"
         );
-    }
-
-    #[test]
-    fn packets_of_a_moved_interface_are_not_hidden() {
-        let text = with_report(vec![ONE, ONE, ONE], |r| r.text());
-        assert!(text.contains("(moved): 25 seen"), "{text}");
     }
 }

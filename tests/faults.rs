@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use common::frames::frame;
 use common::live::{Sender, flood};
-use common::net::{Net, in_ns, ip, ip_batch, received};
+use common::net::{Net, ip, ip_batch, received};
 use common::process::{BIN, PATIENCE, Xdplog, assert_balanced, count};
 use common::run::Run;
 use libbpf_rs::{Xdp, XdpFlags, libbpf_sys};
@@ -75,32 +75,6 @@ fn an_interface_that_is_renamed() {
     // The summary has the name that was asked for.
     let (summary, _) = run.stop();
     assert!(count(&summary["interfaces"]["here0"], "seen") > 5000, "{summary}");
-}
-
-#[test]
-fn interfaces_that_are_moved_to_another_namespace() {
-    let net = Net::new();
-    net.add_pair(1);
-    let args = ["here0", "here1", "--stats-format", "json"];
-    let (_reader, writer) = common::process::unread_pipe();
-    let xdplog = Xdplog::start_to(&net, &args, writer);
-    flood(&net, 0, &frame(), 1000);
-    flood(&net, 1, &frame(), 1000);
-    // It takes an index there that is another's here, and one that is free.
-    assert!(ip(&format!("-n {} link set dev here1 netns {}", net.here, net.there)));
-    assert!(ip(&format!("-n {} link set dev here1 up", net.there)));
-    let before = in_ns(&net.there, || received("here1"));
-    let since = Instant::now();
-    while in_ns(&net.there, || received("here1")) == before {
-        assert!(since.elapsed() < PATIENCE);
-        flood(&net, 1, &frame(), 1000);
-    }
-    let ended = xdplog.stop();
-    let summary = ended.summary();
-    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
-    assert_balanced(&summary);
-    let all = net.received(0) + in_ns(&net.there, || received("here1"));
-    assert_eq!(count(&summary, "seen"), all, "{summary}");
 }
 
 #[test]
@@ -185,6 +159,34 @@ fn a_limit_on_files_at_every_step_of_starting() {
     assert!(limit > 20, "{limit}");
     // A soft limit is only a default, which it may raise.
     assert!(runs_under(&net, "ulimit -Sn 20"));
+}
+
+#[test]
+fn a_limit_on_files_and_many_interfaces() {
+    let net = Net::new();
+    let names: Vec<String> = (0..30).flat_map(|n| [format!("a{n}"), format!("b{n}")]).collect();
+    let pairs = (0..30).map(|n| {
+        format!("link add a{n} type veth peer name b{n}\nlink set a{n} up\nlink set b{n} up\n")
+    });
+    ip_batch(&net.here, &pairs.collect::<String>());
+    let under = |limit: &str| {
+        let script = format!("{limit}; exec {BIN} -q --duration 1ms {}", names.join(" "));
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &net.here, "bash", "-c", &script]);
+        command.output().unwrap()
+    };
+    // Enough for one interface, but not for sixty, of which none is touched.
+    let output = under("ulimit -n 120");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("is 120, and a run takes up to"), "{said}");
+    // As much as it says is enough; and a soft limit is raised.
+    let next = said.trim_end().rsplit('`').nth(1).unwrap();
+    for limit in [next, "ulimit -Sn 70"] {
+        let output = under(limit);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{limit}: {said}");
+    }
 }
 
 #[test]

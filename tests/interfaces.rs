@@ -3,9 +3,10 @@
 
 mod common;
 
-use common::frames::frame;
-use common::net::{Net, in_ns, ip};
-use common::process::{self, Xdplog, assert_refused, count};
+use common::frames::{frame, udp4};
+use common::net::{Net, Tap, in_ns, ip, ip_batch, received};
+use common::process::{self, Xdplog, assert_balanced, assert_refused, count};
+use nix::net::if_::if_nametoindex;
 use xdplog::probe::Interface;
 
 /// The table as it is in the namespace "here".
@@ -47,7 +48,7 @@ fn more_links_than_one_answer_holds() {
     let net = Net::new();
     let pair = |i| format!("link add d{i} type veth peer name e{i}\n");
     let commands: String = (0..50).map(pair).collect();
-    common::net::ip_batch(&net.here, &commands);
+    ip_batch(&net.here, &commands);
     let names: Vec<String> = table(&net).into_iter().map(|iface| iface.name).collect();
     assert!((0..50).all(|i| names.contains(&format!("d{i}"))), "{names:?}");
 }
@@ -69,4 +70,86 @@ fn an_interface_by_any_of_its_names() {
         assert_eq!(count(&summary, "logged"), 1);
     }
     assert_refused(&process::run(&net, &["shorter"]), &["no such interface: shorter", "here0"]);
+}
+
+/// A third namespace, removed on drop.
+struct Third(String);
+
+impl Third {
+    fn new(net: &Net) -> Third {
+        let name = format!("{}-third", net.here);
+        assert!(ip(&format!("netns add {name}")));
+        Third(name)
+    }
+
+    fn index(&self, name: &str) -> u32 {
+        in_ns(&self.0, || if_nametoindex(name).unwrap())
+    }
+}
+
+impl Drop for Third {
+    fn drop(&mut self) {
+        ip(&format!("netns del {}", self.0));
+    }
+}
+
+/// Move `here1` to where it gets the index that `here0` has here.
+fn move_to_index_of_here0(net: &Net, third: &Third) {
+    let (of0, of1) =
+        net.here(|| (if_nametoindex("here0").unwrap(), if_nametoindex("here1").unwrap()));
+    // Its own index is taken there, and so are those before the other's.
+    let mut taken: Vec<u32> = (2..of0).chain([of1]).collect();
+    taken.dedup();
+    for index in taken {
+        let pair = format!("link add x{index} index {index} type veth");
+        assert!(ip(&format!("-n {} {pair} peer name y{index} index {}", third.0, 1000 + index)));
+    }
+    assert!(ip(&format!("-n {} link set dev here1 netns {}", net.here, third.0)));
+    assert!(ip(&format!("-n {} link set dev here1 up", third.0)));
+    assert_eq!(third.index("here1"), of0, "the very index that another has");
+}
+
+/// Some packets, whose source tells where they are sent.
+fn send(tap: &Tap, n: u8) {
+    let frame = udp4([10, 0, 0, n].into(), 18);
+    (0..200).for_each(|_| tap.send(&frame));
+}
+
+#[test]
+fn an_interface_that_is_moved_keeps_its_packets() {
+    for mode in ["native", "generic"] {
+        let net = Net::new();
+        net.add_pair(1);
+        let third = Third::new(&net);
+        let args = ["here0", "here1", "-f", "text", "--mode", mode, "--stats-format", "json"];
+        let mut xdplog = Xdplog::start(&net, &args);
+        let lines = xdplog.lines();
+        let taps = [net.tap_there(0), net.tap_there(1)];
+        send(&taps[0], 0);
+        send(&taps[1], 1);
+        move_to_index_of_here0(&net, &third);
+        let before = in_ns(&third.0, || received("here1"));
+        common::process::wait_until("the moved interface receives", || {
+            send(&taps[1], 1);
+            in_ns(&third.0, || received("here1")) > before
+        });
+        send(&taps[0], 0);
+        let ended = xdplog.stop();
+        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+        let summary = ended.summary();
+        assert_balanced(&summary);
+        let seen = |name: &str| count(&summary["interfaces"][name], "seen");
+        assert_eq!(seen("here0"), net.received(0), "{mode}: {summary}");
+        assert_eq!(seen("here1"), in_ns(&third.0, || received("here1")), "{mode}: {summary}");
+        // Each packet is logged under its own interface.
+        let mut logged = 0;
+        for (line, _) in lines {
+            if line.contains(" > ") {
+                let n = if line.contains(" 10.0.0.0.") { 0 } else { 1 };
+                assert!(line.contains(&format!(" here{n} ")), "{line}");
+                logged += 1;
+            }
+        }
+        assert_eq!(logged, count(&summary, "logged"));
+    }
 }

@@ -13,7 +13,7 @@ use common::reference::{Parsed, reference};
 use common::table::{V4, V6, eth, table};
 use etherparse::SlicedPacket;
 use proptest::prelude::*;
-use xdplog::bpf::{CAPTURE_MAX, Counters, MAX_SLOTS, Record, SLOT_MOVED};
+use xdplog::bpf::{CAPTURE_MAX, Counters, Record};
 use xdplog::probe::Setup;
 
 #[test]
@@ -253,17 +253,6 @@ fn the_reference_agrees_with_etherparses_own_parser() {
         compared += 1;
     }
     assert!(compared > 40, "{compared}");
-}
-
-#[test]
-fn a_record_names_its_interface_by_slot() {
-    // A test run without a context comes from the loopback interface: index 1.
-    let frame = &table()[0].1;
-    for (ifindexes, slot) in [(&[5u32, 1][..], 1), (&[9, 8, 1, 7], 2), (&[5, 6], SLOT_MOVED)] {
-        let record = Bench::with(ifindexes).run(frame).unwrap();
-        assert_eq!(record.slot(), slot, "{ifindexes:?}");
-        assert!(record.slot() < MAX_SLOTS);
-    }
 }
 
 #[test]

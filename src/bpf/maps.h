@@ -38,7 +38,7 @@ struct {
 /* Counters by interface slot. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, MAX_SLOTS);
+	__uint(max_entries, MAX_IFACES);
 	__type(key, __u32);
 	__type(value, struct counters);
 } counters SEC(".maps");
@@ -69,7 +69,7 @@ struct {
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, MAX_SLOTS *VERDICTS);
+	__uint(max_entries, MAX_IFACES *VERDICTS);
 	__type(key, __u32);
 	__type(value, __u64);
 } overflow_others SEC(".maps");

@@ -20,10 +20,6 @@ pub mod skel {
 
 /// Interfaces that one run can watch.
 pub const MAX_IFACES: usize = 64;
-/// The slot of frames from an interface that changed its index (`record.h`).
-pub const SLOT_MOVED: usize = MAX_IFACES;
-/// All slots: the interfaces' own, and [`SLOT_MOVED`].
-pub const MAX_SLOTS: usize = MAX_IFACES + 1;
 /// Bytes in one batch at most.
 pub const BATCH_BYTES: usize = 65472;
 /// Bytes of one frame that are captured in one batch at most.
@@ -117,7 +113,7 @@ pub struct Summary {
     pub source: Option<IpAddr>,
     /// XDP's verdict.
     pub verdict: u8,
-    /// The interface's slot, below [`MAX_SLOTS`].
+    /// The interface's slot, below [`MAX_IFACES`].
     pub slot: usize,
     /// How many there were.
     pub count: u64,
@@ -198,7 +194,7 @@ const _: () = {
     assert!(align_of::<Capture>() <= 4);
     assert!(offset_of!(skel::types::batch, data) == size_of::<BatchHead>());
     assert!(size_of::<skel::types::batch>() == 64 + 2 * BATCH_BYTES + 256);
-    assert!(size_of::<skel::types::knobs>() == 32 + 4 * MAX_IFACES);
+    assert!(size_of::<skel::types::knobs>() == 32);
 };
 
 /// The address that these flags say the bytes hold.
@@ -218,7 +214,7 @@ impl Summary {
         Some(Summary {
             source: Some(address(&k.addr, k.flags)),
             verdict: k.verdict,
-            slot: usize::from(k.iface).min(SLOT_MOVED),
+            slot: usize::from(k.iface).min(MAX_IFACES - 1),
             count: u64::from_ne_bytes(count.try_into().ok()?),
             since_ns,
             until_ns,

@@ -11,12 +11,6 @@
 
 /* Interfaces that one run can watch. A record names its interface by slot. */
 #define MAX_IFACES 64
-/*
- * The slot of a frame whose ifindex is none that was attached: an interface
- * got a new index when it was moved to another network namespace.
- */
-#define SLOT_MOVED MAX_IFACES
-#define MAX_SLOTS  (MAX_IFACES + 1)
 
 /*
  * Bytes in one batch: 1,023 records. A perf sample ends at 64 KiB, its header
@@ -145,7 +139,8 @@ struct counters {
 };
 
 /* Set once before load and read-only after, so that the verifier removes the
- * branches that are not used.
+ * branches that are not used. Each interface has a program of its own, which
+ * differs from the others in the slot alone.
  */
 struct knobs {
 	__u32 batch_bytes; /*   0: bytes per sample, <= BATCH_BYTES */
@@ -155,8 +150,7 @@ struct knobs {
 	__u32 part;	   /*  16: of these in one batch, <= CAPTURE_MAX */
 	__u32 sample;	   /*  20: one packet in so many; 0: all */
 	__u32 rate;	   /*  24: packets a second; 0: all */
-	__u32 n_ifaces;	   /*  28: entries of ifindex[] in use */
-	__u32 ifindex[MAX_IFACES]; /*  32: slot to interface index */
+	__u32 slot;	   /*  28: of the interface that it is attached to */
 };
 
 #define FAMILY_IPV4 0x1
@@ -214,7 +208,7 @@ ASSERT_AT(overflow_key, verdict, 17);
 ASSERT_AT(overflow_key, flags, 18);
 ASSERT_AT(overflow_key, zero, 19);
 
-ASSERT_SIZE(knobs, 32 + 4 * MAX_IFACES);
+ASSERT_SIZE(knobs, 32);
 ASSERT_AT(knobs, batch_bytes, 0);
 ASSERT_AT(knobs, families, 4);
 ASSERT_AT(knobs, frags, 8);
@@ -222,7 +216,6 @@ ASSERT_AT(knobs, snaplen, 12);
 ASSERT_AT(knobs, part, 16);
 ASSERT_AT(knobs, sample, 20);
 ASSERT_AT(knobs, rate, 24);
-ASSERT_AT(knobs, n_ifaces, 28);
-ASSERT_AT(knobs, ifindex, 32);
+ASSERT_AT(knobs, slot, 28);
 
 #endif /* XDPLOG_RECORD_H */

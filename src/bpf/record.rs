@@ -7,8 +7,8 @@ use std::mem::size_of;
 use std::net::IpAddr;
 
 use super::{
-    IPPROTO_ICMP, IPPROTO_ICMPV6, REC_FRAGMENT, REC_IPV6, REC_L4, REC_LEN_MASK, REC_TCP_FLAGS,
-    REC_TRUNCATED, REC_VERDICT_SHIFT, Record, SLOT_MOVED, VLAN_ID, VLAN_PRESENT, address,
+    IPPROTO_ICMP, IPPROTO_ICMPV6, MAX_IFACES, REC_FRAGMENT, REC_IPV6, REC_L4, REC_LEN_MASK,
+    REC_TCP_FLAGS, REC_TRUNCATED, REC_VERDICT_SHIFT, Record, VLAN_ID, VLAN_PRESENT, address,
 };
 
 impl Record {
@@ -133,10 +133,10 @@ impl Record {
         self.rule
     }
 
-    /// The interface's slot, below [`MAX_SLOTS`] whatever the record claims.
+    /// The interface's slot, below [`MAX_IFACES`] whatever the record claims.
     #[inline]
     pub fn slot(&self) -> usize {
-        usize::from(self.iface).min(SLOT_MOVED)
+        usize::from(self.iface).min(MAX_IFACES - 1)
     }
 }
 

@@ -27,19 +27,6 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-static __always_inline __u32 slot_of(__u32 ifindex)
-{
-	__u32 i;
-
-	/* One interface is the rule: it needs no search. */
-	if (knobs.n_ifaces == 1)
-		return 0;
-	for (i = 0; i < MAX_IFACES && i < knobs.n_ifaces; i++)
-		if (knobs.ifindex[i] == ifindex)
-			return i;
-	return SLOT_MOVED;
-}
-
 static __always_inline bool selected(const struct record *rec)
 {
 	return knobs.families &
@@ -105,7 +92,7 @@ SEC("xdp")
 int xdplog(struct xdp_md *ctx)
 {
 	int verdict = XDP_PASS;
-	__u32 slot = slot_of(ctx->ingress_ifindex);
+	__u32 slot = knobs.slot;
 	struct counters *count = bpf_map_lookup_elem(&counters, &slot);
 	struct batch *batch = batch_of_this_cpu();
 

@@ -6,7 +6,7 @@ use super::address::MAX_IPV6;
 use super::line::{BUFFER, Chunk, Line, ROOM};
 use super::proto::{MAX_KEYWORD, chunks};
 use super::time::Times;
-use super::{Family, Format, MOVED, Prefixes, verdict_text};
+use super::{Family, Format, Prefixes, verdict_text};
 use crate::bpf::{Record, Summary};
 use crate::clock::Wall;
 
@@ -15,7 +15,7 @@ use crate::clock::Wall;
 pub struct Json {
     wall: Wall,
     times: Times<{ BEFORE_TIME.len() + "2026-11-23T19:07:15.123".len() }>,
-    /// Interface names as JSON strings, by slot; the last stands for all others.
+    /// Interface names as JSON strings, by slot.
     names: Vec<String>,
     /// From the end of the time to the source.
     prefixes: Prefixes<128>,
@@ -46,7 +46,7 @@ impl Json {
             |name| format!("Z\",\"iface\":{}", quoted(name)),
             |verdict, _| format!(",\"action\":\"{verdict}\",\"src\":\""),
         );
-        let names = names.iter().map(String::as_str).chain([MOVED]).map(quoted).collect();
+        let names = names.iter().map(|name| quoted(name)).collect();
         Json { wall, times: Times::date_and_time(BEFORE_TIME), names, prefixes }
     }
 

@@ -19,7 +19,7 @@ pub use self::json::Json;
 use self::line::{Chunk, Line};
 pub use self::pcapng::Pcapng;
 pub use self::text::Text;
-use crate::bpf::{MAX_SLOTS, Record, Summary};
+use crate::bpf::{MAX_IFACES, Record, Summary};
 use crate::clock::Wall;
 
 /// Turns records into bytes.
@@ -55,10 +55,6 @@ fn verdict_text(verdict: u8) -> String {
     verdict_name(verdict).map_or_else(|| verdict.to_string(), str::to_string)
 }
 
-/// What packets are called that come from none of the interfaces named: theirs
-/// got another index.
-pub const MOVED: &str = "(moved)";
-
 /// Which addresses a line is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Family {
@@ -79,21 +75,22 @@ impl Family {
 #[derive(Clone, Debug)]
 struct Prefixes<const N: usize> {
     /// By slot.
-    names: Box<[Chunk<N>; MAX_SLOTS]>,
+    names: Box<[Chunk<N>; MAX_IFACES]>,
     /// By verdict and family.
     verdicts: Box<[[Chunk<32>; 3]; 256]>,
 }
 
 impl<const N: usize> Prefixes<N> {
-    /// `name` writes each of `names` and [`MOVED`]; `verdict` each verdict, by
-    /// its text, together with the family.
+    /// `name` writes each of `names`; `verdict` each verdict, by its text, together
+    /// with the family.
     fn new(
         names: &[String],
         name: impl Fn(&str) -> String,
         verdict: impl Fn(&str, Family) -> String,
     ) -> Prefixes<N> {
         let name = |slot| {
-            let text = names.get(slot).map_or(MOVED, String::as_str);
+            // No record has a slot without a name; the last stands for those.
+            let text = names.get(slot).or(names.last()).map_or("", String::as_str);
             Chunk::of(&[name(text).as_bytes()])
         };
         let verdict = |value| {

@@ -3,15 +3,15 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Classic, Format, MOVED};
-use crate::bpf::{Counters, Record, SLOT_MOVED, Summary};
+use super::{Classic, Format};
+use crate::bpf::{Counters, Record, Summary};
 use crate::clock::Wall;
 
 /// An enhanced packet block for each packet: the frame's bytes, and the verdict.
 #[derive(Clone, Debug)]
 pub struct Pcapng {
     wall: Wall,
-    /// Interfaces named; the next one stands for all others.
+    /// Interfaces, the last of which stands for whatever slot there is beyond.
     ifaces: usize,
 }
 
@@ -72,9 +72,7 @@ impl Pcapng {
         option(&mut body, SHB_USERAPPL, program.as_bytes());
         option(&mut body, OPT_END, &[]);
         block(&mut out, SECTION_HEADER, &body);
-        // With one interface, what it has received is its own whatever its index.
-        let moved = (names.len() > 1).then_some(MOVED);
-        for name in names.iter().map(String::as_str).chain(moved) {
+        for name in names {
             // Two bytes are reserved.
             let mut body = u32::from(ETHERNET).to_le_bytes().to_vec();
             body[..2].copy_from_slice(&ETHERNET.to_ne_bytes());
@@ -91,9 +89,8 @@ impl Pcapng {
     /// received by now, and what became of it.
     pub fn tail(ifaces: usize, counters: &[Counters], now_ns: u64) -> Vec<u8> {
         let mut out = Vec::new();
-        let moved = (ifaces > 1).then_some((ifaces, SLOT_MOVED));
-        for (iface, slot) in (0..ifaces).map(|iface| (iface, iface)).chain(moved) {
-            let count = counters.get(slot).copied().unwrap_or_default();
+        for iface in 0..ifaces {
+            let count = counters.get(iface).copied().unwrap_or_default();
             let mut body = statistics(iface, now_ns);
             option(&mut body, ISB_ENDTIME, &time(now_ns));
             for (code, value) in [
@@ -111,7 +108,7 @@ impl Pcapng {
     }
 
     fn iface(&self, slot: usize) -> usize {
-        slot.min(self.ifaces)
+        slot.min(self.ifaces.saturating_sub(1))
     }
 }
 

@@ -11,7 +11,7 @@ use pcap_file::pcapng::blocks::interface_statistics::InterfaceStatisticsOption;
 use pcap_file::pcapng::{Block, PcapNgReader};
 
 use super::*;
-use crate::bpf::{Counters, MAX_IFACES, MAX_SLOTS, SLOT_MOVED};
+use crate::bpf::{Counters, MAX_IFACES};
 
 /// `CLOCK_MONOTONIC` of the first record; on the wall 2026-11-23T19:07:15Z.
 const THEN: u64 = 5_123_456_789;
@@ -144,7 +144,8 @@ fn records() -> Vec<Record> {
         Fields { verdict: 5, ..udp },
         Fields { verdict: 255, ..udp },
         Fields { iface: 1, rxq: 7, ..udp },
-        Fields { iface: 64, ..udp },
+        // A claim: there is no such slot.
+        Fields { iface: 255, ..udp },
         Fields {
             ts: THEN + 86_400_000_000_000,
             saddr: "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
@@ -177,7 +178,7 @@ fn summaries() -> Vec<Summary> {
     vec![
         since,
         Summary { source: Some("fd99::7".parse().unwrap()), verdict: 1, slot: 1, ..since },
-        Summary { source: None, verdict: 77, slot: SLOT_MOVED, count: 1, ..since },
+        Summary { source: None, verdict: 77, slot: 1, count: 1, ..since },
     ]
 }
 
@@ -305,11 +306,11 @@ fn text() {
 20:07:15.123456 eth0     5        IP  10.1.2.3.1234 > 10.99.0.1.53: udp, length 60
 20:07:15.123456 eth0     255      IP  10.1.2.3.1234 > 10.99.0.1.53: udp, length 60
 20:07:15.123456 we"ird\? PASS     IP  10.1.2.3.1234 > 10.99.0.1.53: udp, length 60
-20:07:15.123456 (moved)  PASS     IP  10.1.2.3.1234 > 10.99.0.1.53: udp, length 60
+20:07:15.123456 we"ird\? PASS     IP  10.1.2.3.1234 > 10.99.0.1.53: udp, length 60
 20:07:15.123456 eth0     254      IP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff.65535 > ::.65535: tcp [FSRP.UEW], vlan 4095 4094 4093, fragment, truncated, length 16777215
 20:07:16.123456 eth0     PASS     IP  10.0.0.7: summary of 48213 packets
 20:07:16.123456 we"ird\? DROP     IP6 fd99::7: summary of 48213 packets
-20:07:16.123456 (moved)  77       other sources: summary of 1 packet
+20:07:16.123456 we"ird\? 77       other sources: summary of 1 packet
 "#,
     );
 }
@@ -349,11 +350,11 @@ fn json() {
 {"time":"2026-11-23T19:07:15.123456789Z","iface":"eth0","action":"5","src":"10.1.2.3","dst":"10.99.0.1","proto":"udp","sport":1234,"dport":53,"len":60}
 {"time":"2026-11-23T19:07:15.123456789Z","iface":"eth0","action":"255","src":"10.1.2.3","dst":"10.99.0.1","proto":"udp","sport":1234,"dport":53,"len":60}
 {"time":"2026-11-23T19:07:15.123456789Z","iface":"we\"ird\\\u0001","action":"PASS","src":"10.1.2.3","dst":"10.99.0.1","proto":"udp","sport":1234,"dport":53,"len":60}
-{"time":"2026-11-23T19:07:15.123456789Z","iface":"(moved)","action":"PASS","src":"10.1.2.3","dst":"10.99.0.1","proto":"udp","sport":1234,"dport":53,"len":60}
+{"time":"2026-11-23T19:07:15.123456789Z","iface":"we\"ird\\\u0001","action":"PASS","src":"10.1.2.3","dst":"10.99.0.1","proto":"udp","sport":1234,"dport":53,"len":60}
 {"time":"2026-11-24T19:07:15.123456789Z","iface":"eth0","action":"254","src":"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff","dst":"::","proto":"tcp","sport":65535,"dport":65535,"len":16777215,"vlan":[4095,4094,4093],"tcp_flags":"FSRPAUEC","fragment":true,"truncated":true}
 {"event":"summary","time":"2026-11-23T19:07:16.123456789Z","since":"2026-11-23T19:07:15.123456789Z","iface":"eth0","src":"10.0.0.7","action":"PASS","count":48213}
 {"event":"summary","time":"2026-11-23T19:07:16.123456789Z","since":"2026-11-23T19:07:15.123456789Z","iface":"we\"ird\\\u0001","src":"fd99::7","action":"DROP","count":48213}
-{"event":"summary","time":"2026-11-23T19:07:16.123456789Z","since":"2026-11-23T19:07:15.123456789Z","iface":"(moved)","src":"other","action":"77","count":1}
+{"event":"summary","time":"2026-11-23T19:07:16.123456789Z","since":"2026-11-23T19:07:15.123456789Z","iface":"we\"ird\\\u0001","src":"other","action":"77","count":1}
 "#,
     );
 }
@@ -423,17 +424,16 @@ fn pcapng() {
     for summary in summaries() {
         file.extend(summarised(&mut format, &summary));
     }
-    let mut counters = vec![Counters::default(); MAX_SLOTS];
+    let mut counters = vec![Counters::default(); MAX_IFACES];
     let count = Counters { seen: 9, not_ip: 1, overflowed: 2, recorded: 6, ..Counters::default() };
     counters[0] = count;
-    counters[SLOT_MOVED] = Counters { seen: 1, recorded: 1, ..Counters::default() };
+    counters[1] = Counters { seen: 1, recorded: 1, ..Counters::default() };
     file.extend(Pcapng::tail(2, &counters, 7));
     assert_lines(
         &blocks(&file),
         r#"
 interface ETHERNET 262144 [IfName("eth0"), IfTsResol(9)]
 interface ETHERNET 262144 [IfName("we\"ird\\\u{1}"), IfTsResol(9)]
-interface ETHERNET 262144 [IfName("(moved)"), IfTsResol(9)]
 packet 0 1795460835.123456789 ""/60 flags 1, queue 0, verdict 2:2
 packet 0 1795460836.000000001 "f"/60 flags 1, queue 0, verdict 2:2
 packet 0 1795460835.123456789 "fr"/60 flags 1, queue 0, verdict 2:2
@@ -464,14 +464,13 @@ packet 0 1795460835.123456789 "fr"/60 flags 1, queue 0, verdict 2:4
 packet 0 1795460835.123456789 "fra"/60 flags 1, queue 0, verdict 2:5
 packet 0 1795460835.123456789 "fram"/60 flags 1, queue 0, verdict 2:255
 packet 1 1795460835.123456789 "frame"/60 flags 1, queue 7, verdict 2:2
-packet 2 1795460835.123456789 ""/60 flags 1, queue 0, verdict 2:2
+packet 1 1795460835.123456789 ""/60 flags 1, queue 0, verdict 2:2
 packet 0 1795547235.123456789 "f"/16777215 flags 1, queue 65535, verdict 2:254
 statistics 0 1795460836123456789 Comment("LOG: SRC 10.0.0.7, ACTION 2, COUNT 48213")
 statistics 1 1795460836123456789 Comment("LOG: SRC fd99::7, ACTION 1, COUNT 48213")
-statistics 2 1795460836123456789 Comment("LOG: SRC other, ACTION 77, COUNT 1")
+statistics 1 1795460836123456789 Comment("LOG: SRC other, ACTION 77, COUNT 1")
 statistics 0 7 end 7, IsbIfRecv(9), IsbIfDrop(2), IsbFilterAccept(8), IsbUsrDeliv(6)
-statistics 1 7 end 7, IsbIfRecv(0), IsbIfDrop(0), IsbFilterAccept(0), IsbUsrDeliv(0)
-statistics 2 7 end 7, IsbIfRecv(1), IsbIfDrop(0), IsbFilterAccept(1), IsbUsrDeliv(1)
+statistics 1 7 end 7, IsbIfRecv(1), IsbIfDrop(0), IsbFilterAccept(1), IsbUsrDeliv(1)
 "#,
     );
 }

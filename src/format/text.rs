@@ -53,7 +53,6 @@ static WHAT: [Chunk<32>; 512] = {
 impl Text {
     /// Interfaces have these names, by slot; times are those of `zone`.
     pub fn new(names: &[String], wall: Wall, zone: TimeZone, color: bool) -> Text {
-        // What moved is a case so rare that it may stand out of the column.
         let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
         let prefixes = Prefixes::new(
             names,

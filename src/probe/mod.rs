@@ -11,8 +11,10 @@ mod sys;
 use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Mutex;
+use std::thread;
 
 use anyhow::{Context, Result, anyhow};
 use libbpf_rs::query::{LinkInfo, LinkTypeInfo};
@@ -26,8 +28,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 pub use self::link::{Attached, Interface, Place};
 pub use self::overflow::Overflow;
-use crate::bpf::skel::{XdplogSkel, XdplogSkelBuilder};
-use crate::bpf::{Counters, MAX_SLOTS, SLOT_MOVED};
+use crate::bpf::Counters;
+use crate::bpf::skel::{OpenXdplogSkel, XdplogSkel, XdplogSkelBuilder};
 use crate::config::Mode;
 
 /// What is fixed before the program is loaded.
@@ -35,8 +37,9 @@ use crate::config::Mode;
 pub struct Setup {
     /// `FAMILY_*` bits of the packets to record.
     pub families: u32,
-    /// Interface indices, by slot.
-    pub ifindexes: Vec<u32>,
+    /// What the interfaces' frames begin with, by slot: `ARPHRD_*` of
+    /// `linux/if_arp.h`. At least one, at most [`crate::bpf::MAX_IFACES`].
+    pub hardware: Vec<u16>,
     /// Size of the ring that a batch has to fit in, in bytes.
     pub ring_size: u64,
     /// Sources told apart where packets find no room.
@@ -49,12 +52,40 @@ pub struct Setup {
     pub rate: u32,
 }
 
-/// The loaded program and its maps.
+/// The loaded programs and their maps: one for each interface, so that each knows
+/// its slot wherever the interface goes, and all of the same maps.
 pub struct Probe {
+    /// The first interface's program, the flush program, the maps.
     skel: XdplogSkel<'static>,
-    cpus: u32,
-    slots: usize,
+    /// The other interfaces' programs, by slot from 1 on.
+    others: Vec<OwnedFd>,
+    setup: Setup,
+    host: Host,
     snaplen: u32,
+}
+
+/// What this machine is like.
+#[derive(Clone, Copy, Debug)]
+struct Host {
+    /// CPUs have numbers below this.
+    cpus: u32,
+    /// The kernel knows frames of several buffers.
+    frags: bool,
+}
+
+impl Host {
+    fn look() -> Result<Host> {
+        // Multi-buffer frames and the helper for their length came together,
+        // in 5.18; without them a large MTU keeps native mode from attaching.
+        let frags = ProgramType::Xdp
+            .is_helper_supported(libbpf_sys::BPF_FUNC_xdp_get_buff_len)
+            .unwrap_or(false);
+        // By number, not by count: the numbers may have gaps.
+        let possible = fs::read_to_string("/sys/devices/system/cpu/possible");
+        let possible = possible.context("cannot see which CPUs there are")?;
+        let cpus = ring::cpu_list(&possible).last().context("no CPU is possible")? + 1;
+        Ok(Host { cpus, frags })
+    }
 }
 
 /// What libbpf said since the last load began: its messages are for the error,
@@ -80,57 +111,149 @@ pub fn overflow_memory(sources: u32) -> u64 {
     2 * u64::from(sources) * (48 + 24 + 8 + 16)
 }
 
+/// The place that a skeleton lives in.
+type Storage = MaybeUninit<libbpf_rs::OpenObject>;
+
+/// Open the programs for the interface in this slot. Returns, too, how many bytes
+/// of each frame are captured.
+fn open<'obj>(
+    storage: &'obj mut Storage,
+    setup: &Setup,
+    host: Host,
+    slot: usize,
+) -> Result<(OpenXdplogSkel<'obj>, u32)> {
+    let mut open = XdplogSkelBuilder::default().open(storage).map_err(load_error)?;
+    if host.frags {
+        open.progs.xdplog.set_flags(libbpf_sys::BPF_F_XDP_HAS_FRAGS);
+    }
+    open.maps.batches.set_max_entries(host.cpus).context("cannot size the batches")?;
+    for table in [&mut open.maps.overflow_a, &mut open.maps.overflow_b] {
+        table.set_max_entries(setup.overflow_sources).context("cannot size a table")?;
+    }
+
+    let rodata = open.maps.rodata_data.as_deref_mut().context("the program has no knobs")?;
+    let knobs = &mut rodata.knobs;
+    knobs.batch_bytes = ring::batch_bytes(setup.ring_size);
+    knobs.part = ring::part(knobs.batch_bytes);
+    knobs.snaplen = ring::snaplen(setup.snaplen, knobs.part);
+    knobs.sample = setup.sample;
+    knobs.rate = setup.rate;
+    knobs.families = setup.families;
+    knobs.frags = host.frags.into();
+    knobs.slot = slot as u32;
+    let snaplen = knobs.snaplen;
+    Ok((open, snaplen))
+}
+
+/// The maps of the first interface's program.
+#[derive(Clone, Copy)]
+struct Maps<'fd> {
+    events: BorrowedFd<'fd>,
+    events_quiet: BorrowedFd<'fd>,
+    batches: BorrowedFd<'fd>,
+    counters: BorrowedFd<'fd>,
+    overflow_a: BorrowedFd<'fd>,
+    overflow_b: BorrowedFd<'fd>,
+    overflow: BorrowedFd<'fd>,
+    overflow_others: BorrowedFd<'fd>,
+    allowance: BorrowedFd<'fd>,
+}
+
+/// Load the program for the interface in this slot, with the maps of the first.
+fn load_for(slot: usize, setup: &Setup, host: Host, first: Maps<'_>) -> Result<OwnedFd> {
+    let mut storage = MaybeUninit::uninit();
+    let (mut open, _) = open(&mut storage, setup, host, slot)?;
+    open.progs.xdplog_flush.set_autoload(false);
+    let maps = &mut open.maps;
+    for (map, first) in [
+        (&mut maps.events, first.events),
+        (&mut maps.events_quiet, first.events_quiet),
+        (&mut maps.batches, first.batches),
+        (&mut maps.counters, first.counters),
+        (&mut maps.overflow_a, first.overflow_a),
+        (&mut maps.overflow_b, first.overflow_b),
+        (&mut maps.overflow, first.overflow),
+        (&mut maps.overflow_others, first.overflow_others),
+        (&mut maps.allowance, first.allowance),
+    ] {
+        map.reuse_fd(first).context("cannot share a map")?;
+    }
+    let skel = open.load().map_err(load_error)?;
+    skel.progs.xdplog.as_fd().try_clone_to_owned().context("cannot keep a program")
+}
+
+/// How many threads load so many programs: each takes a CPU, and some
+/// [`LOADER_DESCRIPTORS`] until it is done.
+fn loaders(programs: usize) -> usize {
+    let cpus = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    programs.min(cpus).clamp(1, 8)
+}
+
 impl Probe {
-    /// Load the program. Nothing is attached yet.
+    /// Load the first interface's program. Nothing is attached yet.
     pub fn load(setup: &Setup) -> Result<Probe> {
         check_privilege()?;
         libbpf_rs::set_print(Some((PrintLevel::Warn, keep_message)));
         if let Ok(mut said) = LIBBPF_SAID.lock() {
             *said = advice::Said::new();
         }
-
+        let host = Host::look()?;
+        if setup.snaplen > 0 && !host.frags {
+            return Err(advice::no_capture());
+        }
         // The skeleton borrows this for as long as it lives, and its owner has
         // to be free to move: some 100 bytes for each load are the price.
         let storage = Box::leak(Box::new(MaybeUninit::uninit()));
-        let mut open = XdplogSkelBuilder::default().open(storage).map_err(load_error)?;
-
-        // Multi-buffer frames and the helper for their length came together,
-        // in 5.18; without them a large MTU keeps native mode from attaching.
-        let frags = ProgramType::Xdp
-            .is_helper_supported(libbpf_sys::BPF_FUNC_xdp_get_buff_len)
-            .unwrap_or(false);
-        if frags {
-            open.progs.xdplog.set_flags(libbpf_sys::BPF_F_XDP_HAS_FRAGS);
-        }
-        // By number, not by count: the numbers may have gaps.
-        let possible = fs::read_to_string("/sys/devices/system/cpu/possible");
-        let possible = possible.context("cannot see which CPUs there are")?;
-        let cpus = ring::cpu_list(&possible).last().context("no CPU is possible")? + 1;
-        open.maps.batches.set_max_entries(cpus).context("cannot size the batches")?;
-        if setup.snaplen > 0 && !frags {
-            return Err(advice::no_capture());
-        }
-        for table in [&mut open.maps.overflow_a, &mut open.maps.overflow_b] {
-            table.set_max_entries(setup.overflow_sources).context("cannot size a table")?;
-        }
-
-        let rodata = open.maps.rodata_data.as_deref_mut().context("the program has no knobs")?;
-        let knobs = &mut rodata.knobs;
-        knobs.batch_bytes = ring::batch_bytes(setup.ring_size);
-        knobs.part = ring::part(knobs.batch_bytes);
-        knobs.snaplen = ring::snaplen(setup.snaplen, knobs.part);
-        knobs.sample = setup.sample;
-        knobs.rate = setup.rate;
-        knobs.families = setup.families;
-        knobs.frags = frags.into();
-        knobs.n_ifaces = setup.ifindexes.len() as u32;
-        for (slot, &ifindex) in knobs.ifindex.iter_mut().zip(&setup.ifindexes) {
-            *slot = ifindex;
-        }
-
-        let snaplen = knobs.snaplen;
+        let (open, snaplen) = open(storage, setup, host, 0)?;
         let skel = open.load().map_err(load_error)?;
-        Ok(Probe { skel, cpus, slots: setup.ifindexes.len(), snaplen })
+        Ok(Probe { skel, others: Vec::new(), setup: setup.clone(), host, snaplen })
+    }
+
+    /// Load the other interfaces' programs. What takes long is the verifier, some
+    /// 20 ms for each, so several are loaded at a time.
+    pub fn load_others(&mut self) -> Result<()> {
+        let maps = &self.skel.maps;
+        let first = Maps {
+            events: maps.events.as_fd(),
+            events_quiet: maps.events_quiet.as_fd(),
+            batches: maps.batches.as_fd(),
+            counters: maps.counters.as_fd(),
+            overflow_a: maps.overflow_a.as_fd(),
+            overflow_b: maps.overflow_b.as_fd(),
+            overflow: maps.overflow.as_fd(),
+            overflow_others: maps.overflow_others.as_fd(),
+            allowance: maps.allowance.as_fd(),
+        };
+        let others: Vec<usize> = (1..self.slots()).collect();
+        let (setup, host) = (&self.setup, self.host);
+        let share = others.len().div_ceil(loaders(others.len())).max(1);
+        let loaded = thread::scope(|scope| {
+            let load = |slots: &[usize]| {
+                slots.iter().map(|&slot| load_for(slot, setup, host, first)).collect()
+            };
+            let loaders: Vec<_> = others
+                .chunks(share)
+                .map(|slots| scope.spawn(move || -> Result<Vec<OwnedFd>> { load(slots) }))
+                .collect();
+            let join = |loader: thread::ScopedJoinHandle<'_, _>| {
+                loader.join().unwrap_or_else(|_| Err(anyhow!("a thread that loads a program died")))
+            };
+            loaders.into_iter().map(join).collect::<Result<Vec<_>>>()
+        });
+        self.others = loaded?.into_iter().flatten().collect();
+        Ok(())
+    }
+
+    fn slots(&self) -> usize {
+        self.setup.hardware.len()
+    }
+
+    /// The program of the interface in this slot.
+    fn program_for(&self, slot: usize) -> BorrowedFd<'_> {
+        match slot.checked_sub(1).and_then(|other| self.others.get(other)) {
+            Some(program) => program.as_fd(),
+            None => self.skel.progs.xdplog.as_fd(),
+        }
     }
 
     /// Bytes of each frame that are captured at most: as many as were asked for,
@@ -139,7 +262,7 @@ impl Probe {
         self.snaplen
     }
 
-    /// The program, for running it on test frames.
+    /// The first interface's program, for running it on test frames.
     pub fn program(&self) -> &libbpf_rs::ProgramMut<'static> {
         &self.skel.progs.xdplog
     }
@@ -149,7 +272,7 @@ impl Probe {
         let map = MapHandle::try_from(&self.skel.maps.batches).context("cannot share a map")?;
         let flush = self.skel.progs.xdplog_flush.as_fd();
         let flush = flush.try_clone_to_owned().context("cannot share a program")?;
-        Ok(Batches { map, flush, cpus: self.cpus })
+        Ok(Batches { map, flush, cpus: self.host.cpus })
     }
 
     /// The tables of packets that find no room. To be had once, before the
@@ -161,7 +284,7 @@ impl Probe {
             handle(&maps.overflow)?,
             [handle(&maps.overflow_a)?, handle(&maps.overflow_b)?],
             handle(&maps.overflow_others)?,
-            self.slots,
+            self.slots(),
         )
     }
 
@@ -201,13 +324,14 @@ impl Probe {
     /// The counters.
     pub fn counters(&self) -> Result<CounterMap> {
         let map = MapHandle::try_from(&self.skel.maps.counters).context("cannot share a map")?;
-        Ok(CounterMap { map, slots: self.slots })
+        Ok(CounterMap { map, slots: self.slots() })
     }
 
-    /// Attach to `iface`, by a link that goes with this process.
-    pub fn attach(&self, iface: &Interface, mode: Mode) -> Result<Attachment> {
+    /// Attach to `iface`, the interface in this slot, by a link that goes with this
+    /// process.
+    pub fn attach(&self, slot: usize, iface: &Interface, mode: Mode) -> Result<Attachment> {
         let index = i32::try_from(iface.index).context("interface index")?;
-        let attach = |flags| sys::attach_xdp(self.skel.progs.xdplog.as_fd(), index, flags);
+        let attach = |flags| sys::attach_xdp(self.program_for(slot), index, flags);
         let attached = |link, native| Attachment { link, name: iface.name.clone(), native };
 
         let refused = match mode {
@@ -265,15 +389,15 @@ pub struct CounterMap {
 impl CounterMap {
     /// The counters as they are now, all CPUs added up, by interface slot.
     pub fn read(&self) -> Result<Vec<Counters>> {
-        let mut slots = vec![Counters::default(); MAX_SLOTS];
-        for slot in (0..self.slots).chain([SLOT_MOVED]) {
+        let mut slots = vec![Counters::default(); self.slots];
+        for (slot, counters) in slots.iter_mut().enumerate() {
             let per_cpu = self
                 .map
                 .lookup_percpu(&(slot as u32).to_ne_bytes(), MapFlags::ANY)
                 .context("cannot read the counters")?
                 .context("the counters have no such slot")?;
             for value in &per_cpu {
-                slots[slot] +=
+                *counters +=
                     Counters::from_bytes(value).context("the counters have another size")?;
             }
         }
@@ -381,11 +505,27 @@ pub fn os_error(err: &libbpf_rs::Error) -> io::Error {
 /// signals, what is written to.
 const DESCRIPTORS: u64 = 48;
 
-/// Make room for all descriptors that will be needed, so that none is found
-/// missing in the middle: raise the limit as far as this process may.
-pub fn reserve_descriptors(cpus: u64) -> Result<()> {
-    let open = fs::read_dir("/proc/self/fd").map_or(0, |open| open.count() as u64);
-    let needed = open + DESCRIPTORS + cpus;
+/// An interface takes a program and a link.
+const IFACE_DESCRIPTORS: u64 = 2;
+
+/// A thread that loads a program takes so many for its maps meanwhile.
+const LOADER_DESCRIPTORS: u64 = 32;
+
+/// Descriptors that are open now.
+pub fn open_descriptors() -> u64 {
+    fs::read_dir("/proc/self/fd").map_or(0, |open| open.count() as u64)
+}
+
+/// Make room for all descriptors that will be needed, beside those that were `open`
+/// at the start, so that none is found missing in the middle: raise the limit as
+/// far as this process may.
+pub fn reserve_descriptors(open: u64, cpus: u64, ifaces: usize) -> Result<()> {
+    let loaders = if ifaces > 1 { loaders(ifaces - 1) as u64 } else { 0 };
+    let needed = open
+        + DESCRIPTORS
+        + cpus
+        + IFACE_DESCRIPTORS * ifaces as u64
+        + LOADER_DESCRIPTORS * loaders;
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("no limits are told")?;
     if soft < needed && setrlimit(Resource::RLIMIT_NOFILE, needed.min(hard), hard).is_err()
         || hard < needed

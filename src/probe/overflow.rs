@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::sys;
-use crate::bpf::{SLOT_MOVED, Summary, VERDICTS};
+use crate::bpf::{Summary, VERDICTS};
 use crate::clock;
 
 /// Entries that are read from a table in one call.
@@ -26,7 +26,7 @@ pub struct Overflow {
     /// What has been told of `others`, which is never cleared; by slot and
     /// verdict.
     told: Vec<u64>,
-    /// Slots that are in use; beside them there is only [`SLOT_MOVED`].
+    /// Slots that are in use.
     slots: usize,
     /// When the tables began to be counted in, by their number, and `others`:
     /// `CLOCK_MONOTONIC`, ns.
@@ -41,7 +41,7 @@ impl Overflow {
         others: MapHandle,
         slots: usize,
     ) -> Result<Overflow> {
-        let told = vec![0; (SLOT_MOVED + 1) * VERDICTS];
+        let told = vec![0; slots * VERDICTS];
         let now = clock::monotonic_ns();
         let mut overflow = Overflow {
             current,
@@ -84,7 +84,7 @@ impl Overflow {
         self.swap()?;
         self.empty(1 - self.counted_in, summaries)?;
         let until_ns = clock::monotonic_ns();
-        for slot in (0..self.slots).chain([SLOT_MOVED]) {
+        for slot in 0..self.slots {
             for verdict in 0..VERDICTS {
                 let told = slot * VERDICTS + verdict;
                 let now = self.other(told as u32)?;

@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 pub use self::destination::{Destination, Framing, Progress};
 pub use self::files::{Files, Plan};
 pub use self::output::{Full, Output};
-use crate::bpf::MAX_SLOTS;
+use crate::bpf::MAX_IFACES;
 use crate::shutdown::Shutdown;
 
 /// Bytes that are gathered before they are written under load.
@@ -29,7 +29,7 @@ pub const BUFFER: usize = 256 * 1024;
 const SHORTEST: usize = 16;
 
 /// A count for each interface slot.
-pub type PerSlot = [u64; MAX_SLOTS];
+pub type PerSlot = [u64; MAX_IFACES];
 
 /// Why a sink takes no more records.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ pub struct Counts {
 
 impl Default for Counts {
     fn default() -> Self {
-        let none = [0; MAX_SLOTS];
+        let none = [0; MAX_IFACES];
         Counts { written: none, summarised: none, dropped: none }
     }
 }
@@ -190,7 +190,7 @@ impl Sink {
         let mut summaries = self.summaries.drain(..);
         let (mut logged, mut lost) = (0, 0);
         for mark in self.marks.drain(..) {
-            let slot = usize::from(mark.slot).min(MAX_SLOTS - 1);
+            let slot = usize::from(mark.slot).min(MAX_IFACES - 1);
             let packets = if mark.is_summary { summaries.next().unwrap_or(0) } else { 1 };
             // What went out in part is not written.
             if mark.end as usize > done {

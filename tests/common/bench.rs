@@ -36,15 +36,11 @@ impl Bench {
         Bench::load(&Bench::setup())
     }
 
-    pub fn with(ifindexes: &[u32]) -> Bench {
-        Bench::load(&Setup { ifindexes: ifindexes.to_vec(), ..Bench::setup() })
-    }
-
     /// All packets of one interface, without their bytes.
     pub fn setup() -> Setup {
         Setup {
             families: FAMILY_IPV4 | FAMILY_IPV6,
-            ifindexes: vec![1],
+            hardware: vec![1],
             ring_size: 1 << 20,
             overflow_sources: 16,
             snaplen: 0,

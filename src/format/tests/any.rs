@@ -22,7 +22,7 @@ fn expected(record: &Record, names: &[String]) -> Value {
     let mut object = Map::new();
     let mut set = |key: &str, value: Value| drop(object.insert(key.into(), value));
     set("time", time(record.ts_ns()));
-    set("iface", names.get(record.slot()).map_or("(moved)", |name| name).into());
+    set("iface", names[record.slot()].as_str().into());
     set("action", action(record.verdict()));
     set("src", record.source().to_string().into());
     set("dst", record.destination().to_string().into());
@@ -97,7 +97,7 @@ fn any_summary() -> impl Strategy<Value = Summary> {
         any::<Ipv6Addr>().prop_map(|addr| Some(addr.into())),
         Just(Some(Ipv6Addr::from_bits(u128::MAX).into())),
     ];
-    (source, any::<u8>(), 0..MAX_SLOTS, any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
+    (source, any::<u8>(), 0..MAX_IFACES, any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
         |(source, verdict, slot, count, since_ns, until_ns)| Summary {
             source,
             verdict,
@@ -148,7 +148,7 @@ proptest! {
             "event": "summary",
             "time": time(summary.until_ns),
             "since": time(summary.since_ns),
-            "iface": names.get(summary.slot).map_or("(moved)", |name| name),
+            "iface": names[summary.slot],
             "src": summary.source.map_or("other".to_string(), |addr| addr.to_string()),
             "action": action(summary.verdict),
             "count": summary.count,
