@@ -15,7 +15,7 @@ sudo=
 # With TEST=1 also what tests check the output with, and with BENCH=1 what the
 # benchmark measures against; with FUZZ=1 also what compiles libFuzzer.
 more=
-[ -z "${TEST:-}${BENCH:-}${KERNELS:-}" ] || more="tcpdump dumpcap capinfos tshark jq zstd"
+[ -z "${TEST:-}${BENCH:-}${KERNELS:-}" ] || more="tcpdump dumpcap capinfos tshark jq zstd man mandoc"
 
 # With KERNELS=1 also what boots other kernels; they are Debian's own.
 kernels=
@@ -50,13 +50,13 @@ if lacking; then
 		$sudo apt-get install -y -q --no-install-recommends ca-certificates curl \
 			clang clang-format gcc libc6-dev libelf-dev zlib1g-dev pkg-config \
 			make iproute2 libcap2-bin "$bpftool" \
-			${fuzz:+g++} ${more:+tcpdump wireshark-common tshark jq zstd} \
+			${fuzz:+g++} ${more:+tcpdump wireshark-common tshark jq zstd man-db mandoc} \
 			${kernels:+qemu-system-x86 busybox-static cpio xz-utils kmod e2fsprogs clang-19} \
 			${xdpdump:+xdp-tools}
 	elif has dnf; then
 		$sudo dnf install -y curl clang clang-tools-extra gcc elfutils-libelf-devel \
 			zlib-devel pkgconf-pkg-config make iproute libcap bpftool \
-			${fuzz:+gcc-c++} ${more:+tcpdump wireshark-cli jq zstd}
+			${fuzz:+gcc-c++} ${more:+tcpdump wireshark-cli jq zstd man-db mandoc}
 	else
 		say "neither apt-get nor dnf here. Next: install by hand clang, clang-format, gcc," \
 			"libelf and zlib with headers, pkg-config, make, iproute2, capsh, bpftool"

@@ -1,5 +1,5 @@
-//! Every xdplog command that the README shows works as shown, in a namespace
-//! whose interfaces have the names that it uses.
+//! Every xdplog command that the README and the manual page show works as shown, in a
+//! namespace whose interfaces have the names that they use.
 
 mod common;
 
@@ -36,6 +36,82 @@ fn commands() {
         .filter_map(|line| line.split('#').next()?.trim().strip_prefix("sudo "))
         .collect();
     assert!(commands.len() >= 8, "{commands:?}");
+    work(&commands);
+}
+
+/// The manual page, as it is installed.
+fn manual() -> String {
+    let output = Command::new(BIN).arg("man").output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn examples_of_the_manual_page() {
+    let manual = manual();
+    let examples = manual.split(".SH EXAMPLES\n").nth(1).unwrap();
+    let examples = examples.split(".SH").next().unwrap().replace("\\-", "-");
+    let commands: Vec<&str> =
+        examples.lines().filter_map(|line| line.strip_prefix("sudo ")).collect();
+    assert_eq!(commands.len(), examples.matches(".EX").count());
+    assert!(commands.len() >= 5, "{commands:?}");
+    work(&commands);
+}
+
+/// The page is shown, and neither of the two programs that do so has any complaint.
+#[test]
+fn the_manual_page_has_no_faults() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("xdplog.1");
+    std::fs::write(&path, manual()).unwrap();
+    let path = path.to_str().unwrap();
+    let lint = Command::new("mandoc").args(["-T", "lint", path]).output();
+    let lint = lint.expect("mandoc (`TEST=1 make deps`)");
+    assert!(lint.stdout.is_empty(), "{}", String::from_utf8_lossy(&lint.stdout));
+    let shown = Command::new("man")
+        .args(["--warnings", "-E", "UTF-8", "-l", path])
+        .envs([("MANWIDTH", "80"), ("LC_ALL", "C.UTF-8")])
+        .output()
+        .expect("man (`TEST=1 make deps`)");
+    let complaints = String::from_utf8_lossy(&shown.stderr);
+    assert!(shown.status.success() && complaints.is_empty(), "{complaints}");
+    // Wherever it broke the lines.
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "NAME",
+        "SYNOPSIS",
+        "DESCRIPTION",
+        "OPTIONS",
+        "SIGNALS",
+        "EXIT STATUS",
+        "ENVIRONMENT",
+        "FILES",
+        "EXAMPLES",
+        "SEE ALSO",
+        "[-c|--count N]",
+        "[-i|--interface IFACE]...",
+        "[--mode auto|native|generic]",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let help = Command::new(BIN).arg("--help").output().unwrap();
+    for option in options(&String::from_utf8(help.stdout).unwrap()) {
+        assert!(shown.contains(&option), "{option}: {shown}");
+    }
+}
+
+/// The long options that a text names.
+fn options(text: &str) -> Vec<String> {
+    let words = text.split(|c: char| c.is_whitespace() || ",.;)".contains(c));
+    let options = words.filter(|word| word.starts_with("--") && word.len() > 2);
+    let options: Vec<String> = options.map(str::to_string).collect();
+    assert!(options.len() >= 20, "{options:?}");
+    options
+}
+
+/// Each of these commands works: it logs what is sent, and ends well.
+fn work(commands: &[&str]) {
     let net = Net::new();
     net.add_pair(1);
     net.add_pair(2);
@@ -86,7 +162,10 @@ fn commands() {
             std::fs::remove_file(file).unwrap();
         }
         assert!(!written.is_empty(), "{command}: {stderr}");
-        if !["-f ", "--format", "--compress", ".pcapng"].iter().any(|word| command.contains(word)) {
+        if !["-f ", "--format", "--compress", ".pcapng", ".json"]
+            .iter()
+            .any(|word| command.contains(word))
+        {
             assert!(written.starts_with(b"LOG: SRC "), "{command}: {stderr}");
         }
     }
@@ -99,15 +178,9 @@ fn attached(net: &Net) -> bool {
 #[test]
 fn every_option_is_in_the_readme_and_in_the_help() {
     let help = Command::new(BIN).arg("--help").output().unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    let options: Vec<&str> = help
-        .split_whitespace()
-        .filter(|word| word.starts_with("--") && word.len() > 2)
-        .filter(|word| !["--help", "--version", "--ipv4", "--ipv6"].contains(word))
-        .collect();
-    assert!(options.len() >= 7, "{options:?}");
-    for option in options {
-        assert!(README.contains(option), "{option} is not in the README");
+    for option in options(&String::from_utf8(help.stdout).unwrap()) {
+        let is_obvious = ["--help", "--version", "--ipv4", "--ipv6"].contains(&option.as_str());
+        assert!(is_obvious || README.contains(&option), "{option} is not in the README");
     }
 }
 

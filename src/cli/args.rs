@@ -8,25 +8,27 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use super::manual::{DESCRIPTION, EXIT_STATUS, Part, SIGNALS};
 use super::values::{Readers, rate, readers, size, snaplen, time, whole};
 use crate::config::{Color, FormatName, Mode, OnFull, StatsFormat};
 
-const EXIT_CODES: &str = "\
-By default each packet is one line on stdout:
-    LOG: SRC 192.168.1.205, ACTION 2
-where ACTION is the XDP verdict: 0 aborted, 1 drop, 2 pass, 3 tx, 4 redirect.
-Packets that find no room, as what reads the log does not keep up, are counted
-by source and come out as a line for each, at least once a second:
-    LOG: SRC 10.0.0.7, ACTION 2, COUNT 48213
-Messages and the summary go to stderr.
-
-Signals: SIGUSR1 prints how it goes, as --stats-interval does; SIGHUP finishes
-the file of --write and opens it anew, for logrotate; SIGINT and SIGTERM stop.
-
-Exit status: 0 stopped as asked (also when the reader of stdout went away);
-1 failure; 2 wrong usage; 3 the counts at the end did not agree;
-130 stopped by a second Ctrl-C, or by one before it logs, at once and without a
-summary.";
+/// What the help ends with.
+fn after_help() -> String {
+    let mut help = String::new();
+    for part in DESCRIPTION {
+        help += &match part {
+            Part::Text(text) => format!("{text}\n"),
+            Part::Line(line) => format!("    {line}\n"),
+        };
+    }
+    for (title, entries) in [("Signals", SIGNALS), ("Exit status", EXIT_STATUS)] {
+        help += &format!("\n{title}:\n");
+        for (term, meaning) in entries {
+            help += &format!("  {term}: {meaning}\n");
+        }
+    }
+    help + "\nThe manual page, xdplog(1), has examples."
+}
 
 /// What to do instead of logging.
 #[derive(Subcommand, Debug)]
@@ -46,7 +48,7 @@ pub enum Instead {
     name = "xdplog",
     version,
     about = "Log every packet that arrives at a network interface, with the verdict XDP gave it",
-    after_help = EXIT_CODES,
+    after_help = after_help(),
     max_term_width = 100,
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true

@@ -5,6 +5,7 @@
 use clap::CommandFactory;
 
 use super::args::{Args, Instead};
+use super::man;
 
 /// A completion script, or the manual page.
 pub fn generate(instead: &Instead) -> Vec<u8> {
@@ -14,12 +15,7 @@ pub fn generate(instead: &Instead) -> Vec<u8> {
         Instead::Completions { shell } => {
             clap_complete::generate(shell, &mut command, "xdplog", &mut text);
         }
-        Instead::Man => {
-            // It has no page of its own to refer to.
-            let command = command.mut_subcommand("completions", |command| command.hide(true));
-            // Cannot fail: it writes to memory.
-            drop(clap_mangen::Man::new(command).render(&mut text));
-        }
+        Instead::Man => text.extend(man::page(command).into_bytes()),
     }
     text
 }

@@ -8,6 +8,8 @@ mod check;
 mod error;
 mod generate;
 mod habits;
+mod man;
+mod manual;
 mod values;
 
 use clap::Parser;
