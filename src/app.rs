@@ -175,6 +175,7 @@ fn open(
             snaplen: config.snaplen,
             sample: config.sample,
             rate: config.rate,
+            not_ip: config.not_ip(),
         })?;
         match probe.open_rings(pages) {
             Ok(rings) => {

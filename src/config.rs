@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::bpf::{FAMILY_IPV4, FAMILY_IPV6, NOT_IP_BROKEN, NOT_IP_OTHER};
 use crate::sink::Plan;
 
 /// The interface that is watched when none is named.
@@ -116,4 +117,17 @@ pub struct Config {
     pub stats_explicit: bool,
     /// Created when all interfaces are attached.
     pub ready_file: Option<PathBuf>,
+}
+
+impl Config {
+    /// `NOT_IP_*` bits of the frames to log though they are not IP: those that the
+    /// format has words for, unless a family is asked for.
+    pub fn not_ip(&self) -> u32 {
+        match self.format {
+            _ if self.families != FAMILY_IPV4 | FAMILY_IPV6 => 0,
+            FormatName::Classic => 0,
+            FormatName::Json => NOT_IP_OTHER,
+            FormatName::Text | FormatName::Pcapng => NOT_IP_OTHER | NOT_IP_BROKEN,
+        }
+    }
 }

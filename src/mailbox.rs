@@ -57,12 +57,19 @@ impl AsFd for Mailbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bpf::Source;
 
     #[test]
     fn what_is_put_in_comes_out_once() {
         let mailbox = Mailbox::new().unwrap();
-        let summary =
-            Summary { source: None, verdict: 2, slot: 0, count: 7, since_ns: 0, until_ns: 1 };
+        let summary = Summary {
+            source: Source::Others,
+            verdict: 2,
+            slot: 0,
+            count: 7,
+            since_ns: 0,
+            until_ns: 1,
+        };
         assert!(mailbox.is_empty() && mailbox.take().is_empty());
         mailbox.put(vec![summary]);
         mailbox.put(vec![summary]);

@@ -19,9 +19,10 @@ use common::pcapng::Capture;
 use common::process::{
     Ended, PATIENCE, PROMPT, Xdplog, assert_balanced, command, count, run, unread_pipe,
 };
-use common::reference::reference;
+use common::reference::{NotIp, Parsed, Told};
 use common::table::{MTU, table};
 use serde_json::Value;
+use xdplog::bpf::{Carried, NOT_IP_OTHER};
 
 /// What xdplog writes in this format, and how it ended, while `send` runs.
 fn log(net: &Net, args: &[&str], send: impl FnOnce()) -> (Vec<u8>, Ended) {
@@ -49,10 +50,10 @@ fn the_schema_and_its_description_are_of_one_version() {
     assert!(docs.starts_with("# JSON lines, version 1\n"));
     // What the text shows is what the schema allows, and it tells all keys.
     let shown: Vec<&str> = docs.lines().filter(|line| line.starts_with('{')).collect();
-    assert_eq!(shown.len(), 2);
+    assert_eq!(shown.len(), 3);
     json::objects(&(shown.join("\n") + "\n"));
     let schema: Value = serde_json::from_str(include_str!("../docs/json.schema.json")).unwrap();
-    for kind in ["packet", "summary"] {
+    for kind in ["packet", "frame", "summary"] {
         let keys = schema["$defs"][kind]["properties"].as_object().unwrap();
         for key in keys.keys() {
             assert!(docs.contains(&format!("`{key}`")), "{key} is not in docs/json.md");
@@ -95,6 +96,40 @@ fn the_schema_refuses_what_is_not_so() {
 }
 
 #[test]
+fn the_schema_refuses_what_is_no_frame() {
+    let good: Value = serde_json::from_str(
+        r#"{"time":"2026-11-23T19:33:41.840235889Z","iface":"eth0","action":"PASS",
+        "ethertype":"ARP","src_mac":"02:00:00:00:00:0b","dst_mac":"ff:ff:ff:ff:ff:ff",
+        "arp_op":"request","sender":"10.1.2.3","target":"10.9.0.1","len":60}"#,
+    )
+    .unwrap();
+    assert!(json::VALIDATOR.is_valid(&good));
+    for (key, value) in [
+        ("src", "10.1.2.3".into()),
+        ("dst", "10.1.2.3".into()),
+        ("proto", "udp".into()),
+        ("ethertype", "LLDP".into()),
+        ("ethertype", 0x0806.into()),
+        ("src_mac", "2:0:0:0:0:b".into()),
+        ("dst_mac", "FF:FF:FF:FF:FF:FF".into()),
+        ("arp_op", 1.into()),
+        ("sender", "fd99::1".into()),
+        ("target", Value::Null),
+        ("dsap", 66.into()),
+        ("fragment", true.into()),
+    ] {
+        let mut bad = good.clone();
+        bad[key] = value;
+        assert!(!json::VALIDATOR.is_valid(&bad), "{bad}");
+    }
+    for key in ["time", "len", "ethertype", "src_mac", "dst_mac", "arp_op", "sender", "target"] {
+        let mut bad = good.clone();
+        bad.as_object_mut().unwrap().remove(key);
+        assert!(!json::VALIDATOR.is_valid(&bad), "{bad}");
+    }
+}
+
+#[test]
 fn json_of_frames_of_every_kind_and_cut_anywhere() {
     let net = Net::new();
     net.set_mtu(MTU);
@@ -113,28 +148,78 @@ fn json_of_frames_of_every_kind_and_cut_anywhere() {
     });
     let after = since_1970();
     let objects = json::objects(&String::from_utf8(log).unwrap());
-    let want: Vec<_> = frames.iter().filter_map(|frame| reference(frame)).collect();
+    let want: Vec<_> =
+        frames.iter().filter_map(|frame| Told::reference(frame, NOT_IP_OTHER)).collect();
     assert_eq!(json::packets(&objects), (want.len() as u64, 0));
+    let mut not_ip = 0;
     for (object, want) in objects.iter().zip(&want) {
         assert_eq!((&object["iface"], &object["action"]), (&"here0".into(), &"PASS".into()));
         let time: jiff::Timestamp = object["time"].as_str().unwrap().parse().unwrap();
         let ns = time.as_nanosecond() as u128;
         assert!((before - NOISE..=after + NOISE).contains(&ns), "{before} {object} {after}");
-        assert_eq!(object["src"], want.source.to_string());
-        assert_eq!(object["dst"], want.destination.to_string());
-        assert_eq!(object["len"], want.len);
-        let ports = want.ports.unzip();
-        assert_eq!(object.get("sport"), ports.0.map(Value::from).as_ref(), "{object}");
-        assert_eq!(object.get("dport"), ports.1.map(Value::from).as_ref(), "{object}");
-        let icmp = want.icmp.unzip();
-        assert_eq!(object.get("icmp_type"), icmp.0.map(Value::from).as_ref(), "{object}");
-        assert_eq!(object.get("icmp_code"), icmp.1.map(Value::from).as_ref(), "{object}");
-        assert_eq!(object.get("tcp_flags").is_some(), want.tcp_flags.is_some(), "{object}");
-        assert_eq!(object.get("vlan").is_some(), !want.vlans.is_empty(), "{object}");
-        assert_eq!(object.get("fragment").is_some(), want.fragment, "{object}");
-        assert_eq!(object.get("truncated").is_some(), want.truncated, "{object}");
+        match want {
+            Told::Ip(want) => is_packet(object, want),
+            Told::NotIp(want) => {
+                is_frame(object, want);
+                not_ip += 1;
+            }
+        }
     }
-    assert_eq!(count(&ended.summary(), "logged"), want.len() as u64);
+    assert!(not_ip > 100, "{not_ip}");
+    let summary = ended.summary();
+    assert_eq!(count(&summary, "logged"), want.len() as u64);
+    assert_eq!(count(&summary, "not_ip"), (frames.len() - want.len()) as u64);
+}
+
+/// The object says of a packet what it should.
+fn is_packet(object: &Value, want: &Parsed) {
+    assert_eq!(object["src"], want.source.to_string());
+    assert_eq!(object["dst"], want.destination.to_string());
+    assert_eq!(object["len"], want.len);
+    let ports = want.ports.unzip();
+    assert_eq!(object.get("sport"), ports.0.map(Value::from).as_ref(), "{object}");
+    assert_eq!(object.get("dport"), ports.1.map(Value::from).as_ref(), "{object}");
+    let icmp = want.icmp.unzip();
+    assert_eq!(object.get("icmp_type"), icmp.0.map(Value::from).as_ref(), "{object}");
+    assert_eq!(object.get("icmp_code"), icmp.1.map(Value::from).as_ref(), "{object}");
+    assert_eq!(object.get("tcp_flags").is_some(), want.tcp_flags.is_some(), "{object}");
+    assert_eq!(object.get("vlan").is_some(), !want.vlans.is_empty(), "{object}");
+    assert_eq!(object.get("fragment").is_some(), want.fragment, "{object}");
+    assert_eq!(object.get("truncated").is_some(), want.truncated, "{object}");
+}
+
+/// The same of a frame that is not IP, from there to here.
+fn is_frame(object: &Value, want: &NotIp) {
+    assert_eq!(object["src_mac"], "02:00:00:00:00:0b");
+    assert_eq!(object["len"], want.len);
+    let kind = match want.ether_type {
+        None => "802.3".to_string(),
+        Some(0x0806) => "ARP".into(),
+        Some(0x8035) => "RARP".into(),
+        Some(0x8100) => "802.1Q".into(),
+        Some(0x8847) => "MPLS unicast".into(),
+        Some(0x8864) => "PPPoE S".into(),
+        Some(0x888e) => "EAPOL".into(),
+        Some(0x88a8) => "802.1ad".into(),
+        Some(0x88cc) => "LLDP".into(),
+        Some(other) => format!("0x{other:04x}"),
+    };
+    assert_eq!(object["ethertype"], kind);
+    if let Carried::Arp { op, sender, target, .. } = want.carried {
+        let op = match op {
+            1 => "request".to_string(),
+            2 => "reply".to_string(),
+            other => other.to_string(),
+        };
+        assert_eq!(object["arp_op"], op);
+        assert_eq!(object["sender"], sender.to_string());
+        assert_eq!(object["target"], target.to_string());
+    } else {
+        assert_eq!(object.get("arp_op"), None, "{object}");
+    }
+    let vlans = object.get("vlan").map(|ids| ids.as_array().unwrap().len());
+    assert_eq!(vlans.unwrap_or(0), want.vlans.len(), "{object}");
+    assert_eq!(object.get("truncated").is_some(), want.truncated, "{object}");
 }
 
 /// What is captured of a frame, if no less is asked for (README).
@@ -154,9 +239,9 @@ fn pcapng_gives_back_the_frames_that_were_sent() {
     let after = since_1970();
     let capture = Capture::read(&file);
     assert_eq!(capture.ifaces, [("here0".to_string(), CARRIED)]);
-    let want: Vec<_> = frames.iter().filter(|frame| reference(frame).is_some()).collect();
-    assert_eq!(capture.packets.len(), want.len());
-    for (packet, want) in capture.packets.iter().zip(want) {
+    // All of them, whatever they are.
+    assert_eq!(capture.packets.len(), frames.len());
+    for (packet, want) in capture.packets.iter().zip(&frames) {
         assert_eq!(&packet.data, want);
         assert_eq!((packet.len as usize, packet.iface), (want.len(), 0));
         assert_eq!((packet.verdict, packet.queue), (2, 0));
@@ -218,11 +303,13 @@ fn pcapng_of_several_interfaces() {
     let names: Vec<&str> = capture.ifaces.iter().map(|iface| iface.0.as_str()).collect();
     assert_eq!(names, ["here2", "here0", "here1"]);
     for packet in &capture.packets {
-        let source = packet.data[28] as usize;
-        assert_eq!(names[packet.iface], format!("here{source}"));
+        if packet.data[12..14] == [0x08, 0x00] {
+            let source = packet.data[28] as usize;
+            assert_eq!(names[packet.iface], format!("here{source}"));
+        }
     }
-    assert_eq!(capture.counts, [[4, 0, 3], [2, 0, 1], [3, 0, 2]]);
-    assert_eq!(capture.packets.len(), 6);
+    assert_eq!(capture.counts, [[4, 0, 4], [2, 0, 2], [3, 0, 3]]);
+    assert_eq!(capture.packets.len(), 9);
     assert_balanced(&ended.summary());
 }
 
@@ -412,14 +499,14 @@ fn pcapng_is_not_for_a_terminal() {
 }
 
 #[test]
-fn a_line_of_text_for_both_families() {
+fn a_line_of_text_for_both_families_and_for_neither() {
     let net = Net::new();
     let (log, _) = log(&net, &["here0", "-f", "text"], || {
         pin_to_one_cpu();
         let tap = net.tap_there(0);
         tap.send(&udp4(Ipv4Addr::new(10, 1, 2, 3), 18));
         tap.send(&syn6("fd99::77".parse().unwrap()));
-        tap.send(&other(0x0806));
+        tap.send(&other(0x88cc));
     });
     let log = String::from_utf8(log).unwrap();
     // What is behind the time, which has a form of its own.
@@ -429,6 +516,7 @@ fn a_line_of_text_for_both_families() {
         [
             " here0 PASS     IP  10.1.2.3.1234 > 10.99.0.1.9: udp, length 60",
             " here0 PASS     IP6 fd99::77.1234 > fd99::1.80: tcp [S], length 74",
+            " here0 PASS     02:00:00:00:00:0b > 02:00:00:00:00:0a, ethertype LLDP (0x88cc), length 60",
         ]
     );
     for line in log.lines() {

@@ -9,11 +9,11 @@ use std::rc::Rc;
 
 use common::bench::Bench;
 use common::frames::{HERE_MAC, THERE_MAC, chain6, tagged};
-use common::reference::{Parsed, reference};
+use common::reference::{Told, reference};
 use common::table::{V4, V6, eth, table};
 use etherparse::SlicedPacket;
 use proptest::prelude::*;
-use xdplog::bpf::{CAPTURE_MAX, Counters, Record};
+use xdplog::bpf::{CAPTURE_MAX, Counters, NOT_IP_BROKEN, NOT_IP_OTHER, Record};
 use xdplog::probe::Setup;
 
 #[test]
@@ -30,6 +30,37 @@ fn each_frame_whole_and_cut_at_every_byte() {
         }
     }
     assert!(runs > 5000, "{runs}");
+}
+
+/// What is recorded though it is not IP depends on the format.
+#[test]
+fn frames_that_are_not_ip_where_they_are_not_wanted() {
+    for not_ip in [0, NOT_IP_OTHER, NOT_IP_BROKEN] {
+        let bench = Bench::load(&Setup { not_ip, ..Bench::setup() });
+        let mut counted = 0;
+        for (_, frame) in table() {
+            for len in [14, 17, 30, 40, frame.len()] {
+                let frame = &frame[..len.min(frame.len())];
+                bench.check(frame);
+                counted += u64::from(Told::reference(frame, not_ip).is_none());
+            }
+        }
+        assert!(counted > 100, "{counted}");
+        assert_eq!(bench.counters().not_ip, counted);
+    }
+}
+
+/// A length in the place of an EtherType, up to where it is none any more.
+#[test]
+fn every_length_of_an_802_3_frame() {
+    let bench = Bench::new();
+    for len in [14, 15, 16, 17, 18, 60, 600, 1514] {
+        for claim in (0..64u16).chain(490..600).chain(1400..1600) {
+            let mut frame = [&HERE_MAC[..], &THERE_MAC, &claim.to_be_bytes()].concat();
+            frame.resize(len, 0x42);
+            bench.check(&frame);
+        }
+    }
 }
 
 #[test]
@@ -137,7 +168,7 @@ fn captured_bytes_are_the_first_of_the_frame() {
             let kept = frame.len().min(snaplen as usize);
             let mut records = 0;
             bench.emitted(|record, bytes| {
-                assert_eq!(Some(Parsed::of(record)), reference(&frame));
+                assert_eq!(Some(Told::of(record)), Told::reference(&frame, 0));
                 assert!(bytes == &frame[..kept], "{snaplen} bytes of {}", frame.len());
                 records += 1;
             });
@@ -305,7 +336,7 @@ proptest! {
     /// Bytes of no kind, behind an EtherType that makes them parsed.
     #[test]
     fn random_frames(
-        ether_type in prop::sample::select(vec![0x0800u16, 0x86dd, 0x8100, 0x88a8]),
+        ether_type in prop::sample::select(vec![0x0800u16, 0x86dd, 0x8100, 0x88a8, 0x0806, 46]),
         version in prop::sample::select(vec![0x45u8, 0x46, 0x4f, 0x60, 0x6f, 0x00]),
         mut body in prop::collection::vec(any::<u8>(), 0..300),
     ) {

@@ -2,6 +2,7 @@
 //! decides.
 
 mod batch;
+mod link;
 mod record;
 
 use std::mem::{offset_of, size_of};
@@ -10,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use plain::Plain;
 
 pub use self::batch::{Ahead, Waiting};
+pub use self::link::{Broken, Carried, Link, Llc};
 
 /// What libbpf-cargo generated from `xdplog.bpf.c`.
 #[allow(clippy::all, clippy::pedantic, missing_docs, unsafe_code, unused)]
@@ -36,6 +38,11 @@ pub const FAMILY_IPV4: u32 = 1;
 /// Bit of `knobs.families` for IPv6.
 pub const FAMILY_IPV6: u32 = 2;
 
+/// Bit of `knobs.not_ip`: record frames of other kinds than IP.
+pub const NOT_IP_OTHER: u32 = 1;
+/// Bit of `knobs.not_ip`: record IP without a usable header.
+pub const NOT_IP_BROKEN: u32 = 2;
+
 const VLAN_PRESENT: u16 = 0x1000;
 const VLAN_ID: u16 = 0x0fff;
 const REC_IPV6: u8 = 0x01;
@@ -44,6 +51,7 @@ const REC_L4: u8 = 0x04;
 const REC_TRUNCATED: u8 = 0x08;
 const REC_AHEAD: u8 = 0x10;
 const REC_TCP_FLAGS: u8 = 0x20;
+const REC_NOT_IP: u8 = 0x40;
 const REC_LEN_MASK: u32 = 0x00ff_ffff;
 const REC_VERDICT_SHIFT: u32 = 24;
 
@@ -75,7 +83,7 @@ pub struct Record {
 pub struct Counters {
     /// Frames that reached the program.
     pub seen: u64,
-    /// Frames without a usable IP header.
+    /// Frames that are not IP, or without a usable header of it, and not recorded.
     pub not_ip: u64,
     /// IP packets of a family that was not asked for.
     pub unselected: u64,
@@ -105,12 +113,25 @@ struct OverflowKey {
 /// Verdicts told apart in counts.
 pub const VERDICTS: usize = 8;
 
+/// Whom packets that found no room came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// This address.
+    Ip(IpAddr),
+    /// This MAC address; they are not IP.
+    Mac([u8; 6]),
+    /// Nobody that would be told: no IP, on a link without MAC addresses.
+    Nobody,
+    /// All sources that the table had no room for.
+    Others,
+}
+
 /// Packets of one source, verdict and interface that found no room, within some
 /// time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// `None` stands for all sources that the table had no room for.
-    pub source: Option<IpAddr>,
+    /// Who sent them.
+    pub source: Source,
     /// XDP's verdict.
     pub verdict: u8,
     /// The interface's slot, below [`MAX_IFACES`].
@@ -194,7 +215,7 @@ const _: () = {
     assert!(align_of::<Capture>() <= 4);
     assert!(offset_of!(skel::types::batch, data) == size_of::<BatchHead>());
     assert!(size_of::<skel::types::batch>() == 64 + 2 * BATCH_BYTES + 256);
-    assert!(size_of::<skel::types::knobs>() == 32);
+    assert!(size_of::<skel::types::knobs>() == 36);
 };
 
 /// The address that these flags say the bytes hold.
@@ -212,7 +233,7 @@ impl Summary {
         let mut k = OverflowKey::default();
         plain::copy_from_bytes(&mut k, key).ok()?;
         Some(Summary {
-            source: Some(address(&k.addr, k.flags)),
+            source: k.source(),
             verdict: k.verdict,
             slot: usize::from(k.iface).min(MAX_IFACES - 1),
             count: u64::from_ne_bytes(count.try_into().ok()?),
@@ -220,18 +241,15 @@ impl Summary {
             until_ns,
         })
     }
+}
 
-    /// The source's bytes, network order, IPv4 in the first four, and whether
-    /// they are IPv6; `None` stands for all sources without room in the table.
-    pub fn source_bytes(&self) -> Option<([u8; 16], bool)> {
-        self.source.map(|source| match source {
-            IpAddr::V4(addr) => {
-                let mut bytes = [0; 16];
-                bytes[..4].copy_from_slice(&addr.octets());
-                (bytes, false)
-            }
-            IpAddr::V6(addr) => (addr.octets(), true),
-        })
+impl OverflowKey {
+    fn source(&self) -> Source {
+        match self.addr {
+            _ if self.flags & REC_NOT_IP == 0 => Source::Ip(address(&self.addr, self.flags)),
+            [.., 0, _, _, _, _, _, _, _, _, _] => Source::Nobody,
+            [a, b, c, d, e, f, ..] => Source::Mac([a, b, c, d, e, f]),
+        }
     }
 }
 

@@ -46,12 +46,18 @@ static __always_inline void overflow_count(const struct record *rec, __u32 slot,
 	struct overflow_key key = {
 	    .iface = slot,
 	    .verdict = verdict,
-	    .flags = rec->flags & REC_IPV6,
+	    .flags = rec->flags & (REC_IPV6 | REC_NOT_IP),
 	};
+	const struct link *link = (const void *)rec->saddr;
 	__u32 other = slot * VERDICTS + (verdict & (VERDICTS - 1));
 	__u64 *count;
 
-	__builtin_memcpy(key.addr, rec->saddr, sizeof(key.addr));
+	if (rec->flags & REC_NOT_IP) {
+		__builtin_memcpy(key.addr, link->macs + 6, 6);
+		key.addr[6] = link->has & LINK_ETHERNET;
+	} else {
+		__builtin_memcpy(key.addr, rec->saddr, sizeof(key.addr));
+	}
 	if (overflow_by_source(&key))
 		return;
 	count = bpf_map_lookup_elem(&overflow_others, &other);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
 /*
  * From frame to record: one helper per header, each with one bounds check
- * before its reads. No maps and no verdicts here; whatever is wrong with a
- * frame ends in a flag or in NOT_IP, never in a decision.
+ * before its reads; what is not IP is in link.h. No maps and no verdicts here;
+ * whatever is wrong with a frame ends in a flag or in NOT_IP, never in a
+ * decision.
  */
 #ifndef XDPLOG_PARSE_H
 #define XDPLOG_PARSE_H
@@ -31,8 +32,10 @@
 #define IPV6_MORE_FRAGMENTS 0x0001 /* RFC 8200, section 4.5 */
 #define IPV6_OFFSET	    0xfff8
 
-/* The frame holds no usable IPv4 or IPv6 header. */
+/* The frame holds no usable IPv4 or IPv6 header, and is not recorded. */
 #define NOT_IP (-1)
+/* The frame ends before its EtherType. */
+#define NO_TYPE (-2)
 
 /*
  * Where parsing stands, as offsets into the frame. limit is where the IP packet
@@ -118,7 +121,9 @@ static __always_inline void cursor_bound(struct cursor *cur, __u32 limit,
 		cur->limit = limit;
 }
 
-/* Ethernet and up to MAX_VLANS tags: the EtherType in host order, or NOT_IP. */
+/* Ethernet and up to MAX_VLANS tags: the EtherType in host order, a tag's own
+ * if the frame ends within it; or NO_TYPE.
+ */
 static __always_inline int parse_ethernet(struct cursor *cur,
 					  struct record *rec)
 {
@@ -131,7 +136,7 @@ static __always_inline int parse_ethernet(struct cursor *cur,
 	rec->vlan[1] = 0;
 	rec->vlan[2] = 0;
 	if (!eth)
-		return NOT_IP;
+		return NO_TYPE;
 	type = bpf_ntohs(eth->h_proto);
 
 #pragma unroll
@@ -139,8 +144,10 @@ static __always_inline int parse_ethernet(struct cursor *cur,
 		if (type != ETH_P_8021Q && type != ETH_P_8021AD)
 			break;
 		tag = cursor_take(cur, sizeof(*tag));
-		if (!tag)
-			return NOT_IP;
+		if (!tag) {
+			rec->flags |= REC_TRUNCATED;
+			break;
+		}
 		rec->vlan[i] =
 		    VLAN_PRESENT | (bpf_ntohs(tag->h_vlan_TCI) & 0x0fff);
 		type = bpf_ntohs(tag->h_vlan_encapsulated_proto);
@@ -308,6 +315,8 @@ static __always_inline int parse_ipv6(struct cursor *cur, struct record *rec)
 	return 0;
 }
 
+#include "link.h"
+
 /*
  * Fill in all of rec that the frame tells: everything but time, interface,
  * queue, verdict and rule. 0, or NOT_IP.
@@ -324,6 +333,7 @@ static __always_inline int parse_frame(struct xdp_md *ctx, __u32 frame_len,
 	    .spare = spare,
 	    .limit = frame_len,
 	};
+	__u32 behind;
 	int type;
 
 	__builtin_memset(rec->l4, 0, sizeof(rec->l4));
@@ -331,11 +341,12 @@ static __always_inline int parse_frame(struct xdp_md *ctx, __u32 frame_len,
 	rec->flags = 0;
 
 	type = parse_ethernet(&cur, rec);
-	if (type == ETH_P_IP)
-		return parse_ipv4(&cur, rec);
-	if (type == ETH_P_IPV6)
-		return parse_ipv6(&cur, rec);
-	return NOT_IP;
+	behind = cur.offset;
+	if (type == ETH_P_IP && !parse_ipv4(&cur, rec))
+		return 0;
+	if (type == ETH_P_IPV6 && !parse_ipv6(&cur, rec))
+		return 0;
+	return parse_link(&cur, rec, type, behind);
 }
 
 #endif /* XDPLOG_PARSE_H */

@@ -37,6 +37,7 @@
 /* No record: bytes of one that is yet to come. */
 #define REC_AHEAD     0x10
 #define REC_TCP_FLAGS 0x20 /* record.tcp_flags was read from the packet */
+#define REC_NOT_IP    0x40 /* a struct link is where the addresses are */
 
 /* record.verdict_len: the verdict is above the frame length. */
 #define REC_LEN_MASK	  0x00ffffff
@@ -62,6 +63,27 @@ struct record {
 	__u8 proto;	       /* 61: IP protocol number (IANA) */
 	__u8 tcp_flags;	       /* 62: FIN 0x01 ... CWR 0x80 (RFC 9293) */
 	__u8 flags;	       /* 63: REC_* */
+};
+
+/* link.has, and with it what link.first holds */
+#define LINK_ETHERNET 0x01 /* macs and type */
+#define LINK_ARP      0x02 /* op, sender_mac, target; the sender's address */
+#define LINK_LLC      0x04 /* 802.2's DSAP, SSAP, control */
+#define LINK_IP	      0x08 /* the first byte of a broken IP header */
+
+/*
+ * What a record with REC_NOT_IP has in the place of its addresses: of a frame
+ * that is not IP, or whose IP header is broken. What is not in has is zeros.
+ */
+struct link {
+	__u8 macs[12];	/*  0: destination, source */
+	__be16 type;	/* 12: EtherType behind the tags, or 802.3's length */
+	__be16 op;	/* 14: of ARP over IPv4 and Ethernet (RFC 826) */
+	__u8 first[4];	/* 16: as has says */
+	__u8 target[4]; /* 20: ARP's target, its IPv4 address */
+	__u8 sender_mac[6]; /* 24: ARP's sender, its MAC address */
+	__u8 zero;	    /* 30 */
+	__u8 has;	    /* 31: LINK_* */
 };
 
 /*
@@ -113,10 +135,12 @@ struct batch {
  * Packets that find no room are counted by this: source, verdict, interface.
  */
 struct overflow_key {
-	__u8 addr[16]; /*  0: as record.saddr */
+	__u8 addr[16]; /*  0: as record.saddr; with REC_NOT_IP the source's
+			*     MAC address, and whether there is one
+			*/
 	__u8 iface;    /* 16: interface slot */
 	__u8 verdict;  /* 17: XDP verdict */
-	__u8 flags;    /* 18: REC_IPV6 or 0 */
+	__u8 flags;    /* 18: REC_IPV6, REC_NOT_IP or 0 */
 	__u8 zero;     /* 19: a key is compared as a whole */
 };
 
@@ -129,7 +153,7 @@ struct overflow_key {
  */
 struct counters {
 	__u64 seen;		  /*  0: frames that reached the program */
-	__u64 not_ip;		  /*  8: no usable IPv4 or IPv6 header */
+	__u64 not_ip;		  /*  8: not IP, and not recorded as such */
 	__u64 unselected;	  /* 16: IP, but not of a family asked for */
 	__u64 sampled_out;	  /* 24: left out by knobs.sample or .rate */
 	__u64 overflowed;	  /* 32: no room: counted by source */
@@ -150,11 +174,16 @@ struct knobs {
 	__u32 part;	   /*  16: of these in one batch, <= CAPTURE_MAX */
 	__u32 sample;	   /*  20: one packet in so many; 0: all */
 	__u32 rate;	   /*  24: packets a second; 0: all */
-	__u32 slot;	   /*  28: of the interface that it is attached to */
+	__u32 not_ip;	   /*  28: NOT_IP_* that are recorded */
+	__u32 slot;	   /*  32: of the interface that it is attached to */
 };
 
 #define FAMILY_IPV4 0x1
 #define FAMILY_IPV6 0x2
+
+/* knobs.not_ip */
+#define NOT_IP_OTHER  0x1 /* frames of other kinds, such as ARP */
+#define NOT_IP_BROKEN 0x2 /* IP without a usable header */
 
 #define ASSERT_SIZE(type, size) \
 	_Static_assert(sizeof(struct type) == (size), "size of " #type)
@@ -176,6 +205,15 @@ ASSERT_AT(record, iface, 60);
 ASSERT_AT(record, proto, 61);
 ASSERT_AT(record, tcp_flags, 62);
 ASSERT_AT(record, flags, 63);
+
+ASSERT_SIZE(link, 32);
+ASSERT_AT(link, macs, 0);
+ASSERT_AT(link, type, 12);
+ASSERT_AT(link, op, 14);
+ASSERT_AT(link, first, 16);
+ASSERT_AT(link, target, 20);
+ASSERT_AT(link, sender_mac, 24);
+ASSERT_AT(link, has, 31);
 
 ASSERT_SIZE(capture, 72);
 ASSERT_AT(capture, rec, 0);
@@ -208,7 +246,7 @@ ASSERT_AT(overflow_key, verdict, 17);
 ASSERT_AT(overflow_key, flags, 18);
 ASSERT_AT(overflow_key, zero, 19);
 
-ASSERT_SIZE(knobs, 32);
+ASSERT_SIZE(knobs, 36);
 ASSERT_AT(knobs, batch_bytes, 0);
 ASSERT_AT(knobs, families, 4);
 ASSERT_AT(knobs, frags, 8);
@@ -216,6 +254,7 @@ ASSERT_AT(knobs, snaplen, 12);
 ASSERT_AT(knobs, part, 16);
 ASSERT_AT(knobs, sample, 20);
 ASSERT_AT(knobs, rate, 24);
-ASSERT_AT(knobs, slot, 28);
+ASSERT_AT(knobs, not_ip, 28);
+ASSERT_AT(knobs, slot, 32);
 
 #endif /* XDPLOG_RECORD_H */

@@ -4,7 +4,8 @@ use std::io::Write as _;
 
 use super::Format;
 use super::address::{MAX_IPV6, WINDOW, address_dot, octet};
-use crate::bpf::{Record, Summary};
+use super::link::Mac;
+use crate::bpf::{Record, Source, Summary};
 
 /// Source address and numeric verdict, one line a packet.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,8 +45,13 @@ impl Format for Classic {
         let mut rest = out;
         // A few lines a second at most: the standard library is fast enough.
         let written = match source {
-            Some(addr) => writeln!(rest, "LOG: SRC {addr}, ACTION {verdict}, COUNT {count}"),
-            None => writeln!(rest, "LOG: SRC other, ACTION {verdict}, COUNT {count}"),
+            Source::Ip(addr) => writeln!(rest, "LOG: SRC {addr}, ACTION {verdict}, COUNT {count}"),
+            // Of pcapng, which uses these lines.
+            Source::Mac(mac) => {
+                writeln!(rest, "LOG: SRC {}, ACTION {verdict}, COUNT {count}", Mac(mac))
+            }
+            Source::Nobody => writeln!(rest, "LOG: SRC none, ACTION {verdict}, COUNT {count}"),
+            Source::Others => writeln!(rest, "LOG: SRC other, ACTION {verdict}, COUNT {count}"),
         };
         // It fits, by the length above.
         written.map_or(0, |()| room - rest.len())
@@ -80,7 +86,7 @@ mod tests {
     #[test]
     fn summaries() {
         let line = |source: Option<&str>, count| {
-            let source = source.map(|addr| addr.parse().unwrap());
+            let source = source.map_or(Source::Others, |addr| Source::Ip(addr.parse().unwrap()));
             let summary = Summary { source, verdict: 2, slot: 0, count, since_ns: 1, until_ns: 2 };
             let mut out = [0; Classic::MAX_SUMMARY_LEN];
             let len = Classic.summary(&summary, &mut out);

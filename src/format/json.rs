@@ -2,12 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+use std::fmt::Write as _;
+
 use super::address::MAX_IPV6;
 use super::line::{BUFFER, Chunk, Line, ROOM};
+use super::link::{self, Mac};
 use super::proto::{MAX_KEYWORD, chunks};
 use super::time::Times;
 use super::{Family, Format, Prefixes, verdict_text};
-use crate::bpf::{Record, Summary};
+use crate::bpf::{Record, Source, Summary};
 use crate::clock::Wall;
 
 /// One object a packet, and one for each gap.
@@ -44,7 +47,10 @@ impl Json {
         let prefixes = Prefixes::new(
             names,
             |name| format!("Z\",\"iface\":{}", quoted(name)),
-            |verdict, _| format!(",\"action\":\"{verdict}\",\"src\":\""),
+            |verdict, family| match family {
+                Family::Any => format!(",\"action\":\"{verdict}\""),
+                _ => format!(",\"action\":\"{verdict}\",\"src\":\""),
+            },
         );
         let names = names.iter().map(|name| quoted(name)).collect();
         Json { wall, times: Times::date_and_time(BEFORE_TIME), names, prefixes }
@@ -56,6 +62,39 @@ impl Json {
         line.put_slow(&time[BEFORE_TIME.len()..]);
         line.nanoseconds(ns);
         line.put(b"Z\"");
+    }
+
+    /// The object of a frame that is not IP.
+    #[cold]
+    #[inline(never)]
+    fn not_ip(&mut self, record: &Record, mut line: Line<'_>) -> usize {
+        let (time, ns) = self.times.of(self.wall.ns(record.ts_ns()));
+        line.put(time);
+        line.nanoseconds(ns);
+        self.prefixes.put(record.slot(), record.verdict(), Family::Any, &mut line);
+        // Writing to a line cannot fail.
+        let _ = link::json(&record.link(), &mut line);
+        number(&mut line, b",\"len\":", record.len().into());
+        vlans(record, &mut line);
+        if record.is_truncated() {
+            line.put(b",\"truncated\":true");
+        }
+        line.put(b"}\n");
+        line.len()
+    }
+}
+
+#[inline]
+fn vlans(record: &Record, line: &mut Line<'_>) {
+    if record.is_tagged() {
+        line.put(b",\"vlan\":[");
+        for (index, id) in record.vlans().enumerate() {
+            if index > 0 {
+                line.put(b",");
+            }
+            line.number(id.into());
+        }
+        line.put(b"]");
     }
 }
 
@@ -86,6 +125,7 @@ const LONGEST_SUMMARY: usize = "{\"event\":\"summary\",\"time\":,\"since\":,\"if
     + 2 * TIME
     + MAX_NAME
     + ADDRESS;
+const _: () = assert!(link::MAX_JSON < 2 * ADDRESS + MAX_KEYWORD + 100);
 const _: () = assert!(LONGEST <= ROOM && LONGEST_SUMMARY <= ROOM);
 
 impl Format for Json {
@@ -98,6 +138,9 @@ impl Format for Json {
     #[inline]
     fn record(&mut self, record: &Record, _: &[u8], out: &mut [u8]) -> usize {
         let mut line = Line::new(out);
+        if record.is_not_ip() {
+            return self.not_ip(record, line);
+        }
         let is_ipv6 = record.is_ipv6();
         let (time, ns) = self.times.of(self.wall.ns(record.ts_ns()));
         line.put(time);
@@ -112,16 +155,7 @@ impl Format for Json {
             number(&mut line, b",\"dport\":", destination.into());
         }
         number(&mut line, b",\"len\":", record.len().into());
-        if record.is_tagged() {
-            line.put(b",\"vlan\":[");
-            for (index, id) in record.vlans().enumerate() {
-                if index > 0 {
-                    line.put(b",");
-                }
-                line.number(id.into());
-            }
-            line.put(b"]");
-        }
+        vlans(record, &mut line);
         if let Some(flags) = record.tcp_flags() {
             line.chunk(&TCP_FLAGS[usize::from(flags)]);
         }
@@ -150,12 +184,14 @@ impl Format for Json {
         line.put(b",\"iface\":");
         let name = self.names.get(summary.slot).or(self.names.last());
         line.put_slow(name.map_or("\"\"", String::as_str).as_bytes());
-        line.put(b",\"src\":\"");
-        match summary.source_bytes() {
-            Some((bytes, is_ipv6)) => line.address(&bytes, is_ipv6),
-            None => line.put(b"other"),
-        }
-        line.put(b"\",\"action\":\"");
+        // A few lines a second at most; and writing to a line cannot fail.
+        let _ = match summary.source {
+            Source::Ip(addr) => write!(line, ",\"src\":\"{addr}\""),
+            Source::Mac(mac) => write!(line, ",\"src_mac\":\"{}\"", Mac(mac)),
+            Source::Nobody => Ok(()),
+            Source::Others => line.write_str(",\"src\":\"other\""),
+        };
+        line.put(b",\"action\":\"");
         line.put_slow(verdict_text(summary.verdict).as_bytes());
         number(&mut line, b"\",\"count\":", summary.count);
         line.put(b"}\n");

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::fmt;
+
 use super::address::{WINDOW, address_dot};
 use super::number::{large, small, three};
 
@@ -169,6 +171,14 @@ impl<'a> Line<'a> {
     pub fn microseconds(&mut self, ns: u32) {
         self.word(three(ns / 1000));
         self.at += 3;
+    }
+}
+
+/// For what is rare. Cannot fail.
+impl fmt::Write for Line<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.put_slow(text.as_bytes());
+        Ok(())
     }
 }
 

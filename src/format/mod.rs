@@ -6,6 +6,7 @@ mod address;
 mod classic;
 mod json;
 mod line;
+mod link;
 mod number;
 mod pcapng;
 mod proto;
@@ -60,7 +61,7 @@ fn verdict_text(verdict: u8) -> String {
 enum Family {
     V4,
     V6,
-    /// Those of many sources.
+    /// Others, or those of many sources.
     Any,
 }
 

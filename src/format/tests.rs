@@ -11,7 +11,7 @@ use pcap_file::pcapng::blocks::interface_statistics::InterfaceStatisticsOption;
 use pcap_file::pcapng::{Block, PcapNgReader};
 
 use super::*;
-use crate::bpf::{Counters, MAX_IFACES};
+use crate::bpf::{Counters, MAX_IFACES, Source};
 
 /// `CLOCK_MONOTONIC` of the first record; on the wall 2026-11-23T19:07:15Z.
 const THEN: u64 = 5_123_456_789;
@@ -67,6 +67,10 @@ fn record(bytes: [u8; 64]) -> Record {
 
 impl Fields {
     fn record(&self) -> Record {
+        record(self.bytes().try_into().unwrap())
+    }
+
+    fn bytes(&self) -> Vec<u8> {
         let (source, destination): (IpAddr, IpAddr) =
             (self.saddr.parse().unwrap(), self.daddr.parse().unwrap());
         let mut flags = 0;
@@ -84,7 +88,7 @@ impl Fields {
         for (to, id) in vlan.iter_mut().zip(self.vlan) {
             *to = 0x1000 | id;
         }
-        let bytes = [
+        [
             &(self.ts as u32).to_ne_bytes()[..],
             &((self.ts >> 32) as u32).to_ne_bytes(),
             &address(source),
@@ -96,9 +100,65 @@ impl Fields {
             &self.rxq.to_ne_bytes(),
             &[self.iface, self.proto, self.tcp_flags.unwrap_or_default(), flags],
         ]
-        .concat();
-        record(bytes.try_into().unwrap())
+        .concat()
     }
+}
+
+/// A record of a frame that is not IP, from 02:00:00:00:00:0b: what `struct link` of
+/// `record.h` has behind the MAC addresses, its last byte included.
+fn not_ip(kind: u16, vlan: &'static [u16], truncated: bool, rest: [u8; 18]) -> Record {
+    let flags = 0x40 | if truncated { 8 } else { 0 };
+    let fields = Fields { vlan, ..V4 };
+    let mut bytes = [0; 64];
+    bytes[..].copy_from_slice(&fields.bytes());
+    let macs = [1, 0x80, 0xc2, 0, 0, 0xe, 2, 0, 0, 0, 0, 0xb];
+    bytes[8..20].copy_from_slice(&macs);
+    bytes[20..22].copy_from_slice(&kind.to_be_bytes());
+    bytes[22..40].copy_from_slice(&rest);
+    bytes[61] = 0;
+    bytes[63] = flags;
+    record(bytes)
+}
+
+/// ARP of this operation.
+const fn arp(op: u8) -> [u8; 18] {
+    [0, op, 10, 0, 0, 2, 10, 0, 0, 1, 2, 0, 0, 0, 0, 0xc, 0, 3]
+}
+
+/// No more than a type, and with `has` the first bytes of what is behind it.
+const fn behind(first: [u8; 3], has: u8) -> [u8; 18] {
+    let [a, b, c] = first;
+    [0, 0, a, b, c, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, has]
+}
+
+/// Of every kind that is not IP.
+fn others() -> Vec<Record> {
+    let nothing = [0; 3];
+    vec![
+        not_ip(0x0806, &[], false, arp(1)),
+        not_ip(0x0806, &[10, 20], false, arp(2)),
+        not_ip(0x0806, &[], false, arp(8)),
+        not_ip(0x0806, &[], true, behind(nothing, 1)),
+        not_ip(0x88cc, &[], false, behind(nothing, 1)),
+        not_ip(0x1234, &[1, 2, 3], false, behind(nothing, 1)),
+        not_ip(0x8100, &[7], true, behind(nothing, 1)),
+        not_ip(39, &[], false, behind([0x42, 0x43, 3], 5)),
+        not_ip(1500, &[], true, behind([0xfc, 1, 0xff], 5)),
+        not_ip(2, &[], true, behind(nothing, 1)),
+        // Broken headers: cut short, too short, of another version.
+        not_ip(0x0800, &[], false, behind(nothing, 1)),
+        not_ip(0x0800, &[], false, behind([0x45, 0, 0], 9)),
+        not_ip(0x0800, &[], false, behind([0x44, 0, 0], 9)),
+        not_ip(0x0800, &[], false, behind([0x65, 0, 0], 9)),
+        not_ip(0x86dd, &[], false, behind([0x60, 0, 0], 9)),
+        not_ip(0x86dd, &[4094], false, behind([0x45, 0, 0], 9)),
+        // Without MAC addresses, and of a frame that ends before its type.
+        not_ip(0, &[], false, behind([0x46, 0, 0], 8)),
+        not_ip(0, &[], false, behind([0x60, 0, 0], 8)),
+        not_ip(0, &[], false, behind([0x43, 0, 0], 8)),
+        not_ip(0, &[], false, behind([0xf0, 0, 0], 8)),
+        not_ip(0, &[], true, behind(nothing, 0)),
+    ]
 }
 
 /// Two interfaces, the second of which has a name that JSON has to escape.
@@ -168,7 +228,7 @@ fn records() -> Vec<Record> {
 /// Of a source in the table, of one of IPv6, and of all others.
 fn summaries() -> Vec<Summary> {
     let since = Summary {
-        source: Some("10.0.0.7".parse().unwrap()),
+        source: Source::Ip("10.0.0.7".parse().unwrap()),
         verdict: 2,
         slot: 0,
         count: 48213,
@@ -177,8 +237,10 @@ fn summaries() -> Vec<Summary> {
     };
     vec![
         since,
-        Summary { source: Some("fd99::7".parse().unwrap()), verdict: 1, slot: 1, ..since },
-        Summary { source: None, verdict: 77, slot: 1, count: 1, ..since },
+        Summary { source: Source::Ip("fd99::7".parse().unwrap()), verdict: 1, slot: 1, ..since },
+        Summary { source: Source::Others, verdict: 77, slot: 1, count: 1, ..since },
+        Summary { source: Source::Mac([2, 0, 0, 0, 0, 0xb]), ..since },
+        Summary { source: Source::Nobody, ..since },
     ]
 }
 
@@ -267,6 +329,8 @@ LOG: SRC ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff, ACTION 254
 LOG: SRC 10.0.0.7, ACTION 2, COUNT 48213
 LOG: SRC fd99::7, ACTION 1, COUNT 48213
 LOG: SRC other, ACTION 77, COUNT 1
+LOG: SRC 02:00:00:00:00:0b, ACTION 2, COUNT 48213
+LOG: SRC none, ACTION 2, COUNT 48213
 ",
     );
 }
@@ -311,6 +375,8 @@ fn text() {
 20:07:16.123456 eth0     PASS     IP  10.0.0.7: summary of 48213 packets
 20:07:16.123456 we"ird\? DROP     IP6 fd99::7: summary of 48213 packets
 20:07:16.123456 we"ird\? 77       other sources: summary of 1 packet
+20:07:16.123456 eth0     PASS     02:00:00:00:00:0b: summary of 48213 packets
+20:07:16.123456 eth0     PASS     no address: summary of 48213 packets
 "#,
     );
 }
@@ -355,6 +421,75 @@ fn json() {
 {"event":"summary","time":"2026-11-23T19:07:16.123456789Z","since":"2026-11-23T19:07:15.123456789Z","iface":"eth0","src":"10.0.0.7","action":"PASS","count":48213}
 {"event":"summary","time":"2026-11-23T19:07:16.123456789Z","since":"2026-11-23T19:07:15.123456789Z","iface":"we\"ird\\\u0001","src":"fd99::7","action":"DROP","count":48213}
 {"event":"summary","time":"2026-11-23T19:07:16.123456789Z","since":"2026-11-23T19:07:15.123456789Z","iface":"we\"ird\\\u0001","src":"other","action":"77","count":1}
+{"event":"summary","time":"2026-11-23T19:07:16.123456789Z","since":"2026-11-23T19:07:15.123456789Z","iface":"eth0","src_mac":"02:00:00:00:00:0b","action":"PASS","count":48213}
+{"event":"summary","time":"2026-11-23T19:07:16.123456789Z","since":"2026-11-23T19:07:15.123456789Z","iface":"eth0","action":"PASS","count":48213}
+"#,
+    );
+}
+
+#[test]
+fn text_of_what_is_not_ip() {
+    let mut format = Text::new(&names(), wall(), cet(), false);
+    let lines: Vec<u8> =
+        others().iter().flat_map(|record| formatted(&mut format, record, &[])).collect();
+    assert_lines(
+        &String::from_utf8(lines).unwrap().replace("20:07:15.123456 eth0     PASS     ", ""),
+        "
+ARP, Request who-has 10.0.0.1 tell 10.0.0.2, length 60
+ARP, Reply 10.0.0.2 is-at 02:00:00:00:00:0c, vlan 10 20, length 60
+ARP, op 8, 10.0.0.2 > 10.0.0.1, length 60
+02:00:00:00:00:0b > 01:80:c2:00:00:0e, ethertype ARP (0x0806), truncated, length 60
+02:00:00:00:00:0b > 01:80:c2:00:00:0e, ethertype LLDP (0x88cc), length 60
+02:00:00:00:00:0b > 01:80:c2:00:00:0e, ethertype Unknown (0x1234), vlan 1 2 3, length 60
+02:00:00:00:00:0b > 01:80:c2:00:00:0e, ethertype 802.1Q (0x8100), vlan 7, truncated, length 60
+02:00:00:00:00:0b > 01:80:c2:00:00:0e, 802.3, LLC dsap STP (0x42) ssap STP (0x43) ctrl 0x03, length 60
+02:00:00:00:00:0b > 01:80:c2:00:00:0e, 802.3, LLC dsap Unknown (0xfc) ssap Null (0x01) ctrl 0xff, truncated, length 60
+02:00:00:00:00:0b > 01:80:c2:00:00:0e, 802.3, truncated, length 60
+02:00:00:00:00:0b > 01:80:c2:00:00:0e, ethertype IPv4 (0x0800), truncated-ip, length 60
+02:00:00:00:00:0b > 01:80:c2:00:00:0e, ethertype IPv4 (0x0800), truncated-ip, length 60
+02:00:00:00:00:0b > 01:80:c2:00:00:0e, ethertype IPv4 (0x0800), bad-hlen 16, length 60
+02:00:00:00:00:0b > 01:80:c2:00:00:0e, ethertype IPv4 (0x0800), bad-version 6, length 60
+02:00:00:00:00:0b > 01:80:c2:00:00:0e, ethertype IPv6 (0x86dd), truncated-ip6, length 60
+02:00:00:00:00:0b > 01:80:c2:00:00:0e, ethertype IPv6 (0x86dd), bad-version 4, vlan 4094, length 60
+IP, truncated-ip, length 60
+IP, truncated-ip6, length 60
+IP, bad-hlen 12, length 60
+IP, bad-version 15, length 60
+[|ether], truncated, length 60
+",
+    );
+}
+
+#[test]
+fn json_of_what_is_not_ip() {
+    let mut format = Json::new(&names(), wall());
+    let lines: Vec<u8> =
+        others().iter().flat_map(|record| formatted(&mut format, record, &[])).collect();
+    let same = r#"{"time":"2026-11-23T19:07:15.123456789Z","iface":"eth0","action":"PASS","#;
+    assert_lines(
+        &String::from_utf8(lines).unwrap().replace(same, ""),
+        r#"
+"ethertype":"ARP","src_mac":"02:00:00:00:00:0b","dst_mac":"01:80:c2:00:00:0e","arp_op":"request","sender":"10.0.0.2","target":"10.0.0.1","len":60}
+"ethertype":"ARP","src_mac":"02:00:00:00:00:0b","dst_mac":"01:80:c2:00:00:0e","arp_op":"reply","sender":"10.0.0.2","target":"10.0.0.1","len":60,"vlan":[10,20]}
+"ethertype":"ARP","src_mac":"02:00:00:00:00:0b","dst_mac":"01:80:c2:00:00:0e","arp_op":"8","sender":"10.0.0.2","target":"10.0.0.1","len":60}
+"ethertype":"ARP","src_mac":"02:00:00:00:00:0b","dst_mac":"01:80:c2:00:00:0e","len":60,"truncated":true}
+"ethertype":"LLDP","src_mac":"02:00:00:00:00:0b","dst_mac":"01:80:c2:00:00:0e","len":60}
+"ethertype":"0x1234","src_mac":"02:00:00:00:00:0b","dst_mac":"01:80:c2:00:00:0e","len":60,"vlan":[1,2,3]}
+"ethertype":"802.1Q","src_mac":"02:00:00:00:00:0b","dst_mac":"01:80:c2:00:00:0e","len":60,"vlan":[7],"truncated":true}
+"ethertype":"802.3","src_mac":"02:00:00:00:00:0b","dst_mac":"01:80:c2:00:00:0e","dsap":66,"ssap":67,"len":60}
+"ethertype":"802.3","src_mac":"02:00:00:00:00:0b","dst_mac":"01:80:c2:00:00:0e","dsap":252,"ssap":1,"len":60,"truncated":true}
+"ethertype":"802.3","src_mac":"02:00:00:00:00:0b","dst_mac":"01:80:c2:00:00:0e","len":60,"truncated":true}
+"ethertype":"IPv4","src_mac":"02:00:00:00:00:0b","dst_mac":"01:80:c2:00:00:0e","len":60}
+"ethertype":"IPv4","src_mac":"02:00:00:00:00:0b","dst_mac":"01:80:c2:00:00:0e","len":60}
+"ethertype":"IPv4","src_mac":"02:00:00:00:00:0b","dst_mac":"01:80:c2:00:00:0e","len":60}
+"ethertype":"IPv4","src_mac":"02:00:00:00:00:0b","dst_mac":"01:80:c2:00:00:0e","len":60}
+"ethertype":"IPv6","src_mac":"02:00:00:00:00:0b","dst_mac":"01:80:c2:00:00:0e","len":60}
+"ethertype":"IPv6","src_mac":"02:00:00:00:00:0b","dst_mac":"01:80:c2:00:00:0e","len":60,"vlan":[4094]}
+"len":60}
+"len":60}
+"len":60}
+"len":60}
+"len":60,"truncated":true}
 "#,
     );
 }
@@ -469,6 +604,8 @@ packet 0 1795547235.123456789 "f"/16777215 flags 1, queue 65535, verdict 2:254
 statistics 0 1795460836123456789 Comment("LOG: SRC 10.0.0.7, ACTION 2, COUNT 48213")
 statistics 1 1795460836123456789 Comment("LOG: SRC fd99::7, ACTION 1, COUNT 48213")
 statistics 1 1795460836123456789 Comment("LOG: SRC other, ACTION 77, COUNT 1")
+statistics 0 1795460836123456789 Comment("LOG: SRC 02:00:00:00:00:0b, ACTION 2, COUNT 48213")
+statistics 0 1795460836123456789 Comment("LOG: SRC none, ACTION 2, COUNT 48213")
 statistics 0 7 end 7, IsbIfRecv(9), IsbIfDrop(2), IsbFilterAccept(8), IsbUsrDeliv(6)
 statistics 1 7 end 7, IsbIfRecv(1), IsbIfDrop(0), IsbFilterAccept(1), IsbUsrDeliv(1)
 "#,

@@ -2,14 +2,17 @@
 
 #![forbid(unsafe_code)]
 
+use std::fmt::Write as _;
+
 use jiff::tz::TimeZone;
 
 use super::address::MAX_IPV6;
 use super::line::{BUFFER, Chunk, Line, ROOM};
+use super::link::{self, Mac};
 use super::proto::{MAX_KEYWORD, chunks};
 use super::time::Times;
 use super::{Family, Format, Prefixes};
-use crate::bpf::{Record, Summary};
+use crate::bpf::{Record, Source, Summary};
 use crate::clock::Wall;
 use crate::names::plain;
 
@@ -86,6 +89,19 @@ impl Text {
         line.microseconds(ns);
         self.prefixes.put(slot, verdict, family, line);
     }
+
+    /// The line of a frame that is not IP.
+    #[cold]
+    #[inline(never)]
+    fn not_ip(&mut self, record: &Record, mut line: Line<'_>) -> usize {
+        self.begin(record.ts_ns(), record.slot(), record.verdict(), Family::Any, &mut line);
+        // Writing to a line cannot fail.
+        let _ = link::text(&record.link(), &mut line);
+        line.put(LENGTH);
+        line = more(record, line);
+        line.number_and(record.len().into(), b"\n");
+        line.len()
+    }
 }
 
 /// Green for what passes, red for what does not, yellow for what goes elsewhere.
@@ -136,6 +152,7 @@ const LONGEST: usize = " IP6 .65535 > .65535: proto  [FSRP.UEW] type 255 code 25
     + VERDICT_WIDTH
     + 2 * MAX_IPV6
     + MAX_KEYWORD;
+const _: () = assert!(link::MAX_TEXT < 2 * MAX_IPV6 + MAX_KEYWORD + 100);
 const _: () = assert!(LONGEST + ": summary of 18446744073709551615 packets".len() <= ROOM);
 
 impl Format for Text {
@@ -148,6 +165,9 @@ impl Format for Text {
     #[inline]
     fn record(&mut self, record: &Record, _: &[u8], out: &mut [u8]) -> usize {
         let mut line = Line::new(out);
+        if record.is_not_ip() {
+            return self.not_ip(record, line);
+        }
         let is_ipv6 = record.is_ipv6();
         let family = Family::of(is_ipv6);
         self.begin(record.ts_ns(), record.slot(), record.verdict(), family, &mut line);
@@ -176,13 +196,18 @@ impl Format for Text {
 
     fn summary(&mut self, summary: &Summary, out: &mut [u8]) -> usize {
         let mut line = Line::new(out);
-        let source = summary.source_bytes();
-        let family = source.map_or(Family::Any, |(_, is_ipv6)| Family::of(is_ipv6));
+        let family = match summary.source {
+            Source::Ip(addr) => Family::of(addr.is_ipv6()),
+            _ => Family::Any,
+        };
         self.begin(summary.until_ns, summary.slot, summary.verdict, family, &mut line);
-        match source {
-            Some((bytes, is_ipv6)) => line.address(&bytes, is_ipv6),
-            None => line.put(b"other sources"),
-        }
+        // A few lines a second at most; and writing to a line cannot fail.
+        let _ = match summary.source {
+            Source::Ip(addr) => write!(line, "{addr}"),
+            Source::Mac(mac) => write!(line, "{}", Mac(mac)),
+            Source::Nobody => line.write_str("no address"),
+            Source::Others => line.write_str("other sources"),
+        };
         line.put(b": summary of ");
         line.number(summary.count);
         match summary.count {

@@ -50,6 +50,8 @@ pub struct Setup {
     pub sample: u32,
     /// Record this many packets a second; 0 is all.
     pub rate: u32,
+    /// `NOT_IP_*` bits of the frames that are recorded though they are not IP.
+    pub not_ip: u32,
 }
 
 /// The loaded programs and their maps: one for each interface, so that each knows
@@ -138,6 +140,7 @@ fn open<'obj>(
     knobs.snaplen = ring::snaplen(setup.snaplen, knobs.part);
     knobs.sample = setup.sample;
     knobs.rate = setup.rate;
+    knobs.not_ip = setup.not_ip;
     knobs.families = setup.families;
     knobs.frags = host.frags.into();
     knobs.slot = slot as u32;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
 
 use super::sys;
-use crate::bpf::{Summary, VERDICTS};
+use crate::bpf::{Source, Summary, VERDICTS};
 use crate::clock;
 
 /// Entries that are read from a table in one call.
@@ -94,7 +94,7 @@ impl Overflow {
                     let verdict = verdict as u8;
                     let since_ns = self.others_since_ns;
                     summaries.push(Summary {
-                        source: None,
+                        source: Source::Others,
                         verdict,
                         slot,
                         count,

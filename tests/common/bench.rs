@@ -6,11 +6,11 @@ use std::cell::RefCell;
 
 use libbpf_rs::ProgramInput;
 use nix::unistd::{SysconfVar, sysconf};
-use xdplog::bpf::{Ahead, Counters, FAMILY_IPV4, FAMILY_IPV6, Record};
+use xdplog::bpf::{Ahead, Counters, FAMILY_IPV4, FAMILY_IPV6, NOT_IP_BROKEN, NOT_IP_OTHER, Record};
 use xdplog::probe::{Batches, CounterMap, Probe, Ring, Setup};
 
 use super::host::{need_root, pin_to_one_cpu};
-use super::reference::{Parsed, XDP_PASS, reference};
+use super::reference::{Told, XDP_PASS};
 
 /// BPF_PROG_TEST_RUN refuses what has no Ethernet header.
 pub const MIN_FRAME: usize = 14;
@@ -23,6 +23,7 @@ pub struct Bench {
     /// What came out of the program; kept, so as not to be allocated anew.
     out: RefCell<Vec<u8>>,
     captures: bool,
+    not_ip: u32,
 }
 
 /// Of a ring.
@@ -36,7 +37,7 @@ impl Bench {
         Bench::load(&Bench::setup())
     }
 
-    /// All packets of one interface, without their bytes.
+    /// All frames of one interface, without their bytes.
     pub fn setup() -> Setup {
         Setup {
             families: FAMILY_IPV4 | FAMILY_IPV6,
@@ -46,6 +47,7 @@ impl Bench {
             snaplen: 0,
             sample: 0,
             rate: 0,
+            not_ip: NOT_IP_OTHER | NOT_IP_BROKEN,
         }
     }
 
@@ -60,6 +62,7 @@ impl Bench {
             counters: probe.counters().unwrap(),
             out: RefCell::default(),
             captures: setup.snaplen > 0,
+            not_ip: setup.not_ip,
             probe,
         }
     }
@@ -123,7 +126,8 @@ impl Bench {
 
     /// Run a frame and compare with the reference.
     pub fn check(&self, frame: &[u8]) {
-        let got = self.run(frame).map(|record| Parsed::of(&record));
-        assert_eq!(got, reference(frame), "left the program, right the reference: {frame:02x?}");
+        let got = self.run(frame).map(|record| Told::of(&record));
+        let want = Told::reference(frame, self.not_ip);
+        assert_eq!(got, want, "left the program, right the reference: {frame:02x?}");
     }
 }

@@ -4,10 +4,10 @@
 use std::net::IpAddr;
 
 use etherparse::{
-    Ethernet2HeaderSlice, IpNumber, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice,
-    Ipv6RawExtHeaderSlice, SingleVlanHeaderSlice,
+    ArpPacketSlice, Ethernet2HeaderSlice, IpNumber, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice,
+    Ipv6HeaderSlice, Ipv6RawExtHeaderSlice, SingleVlanHeaderSlice,
 };
-use xdplog::bpf::Record;
+use xdplog::bpf::{Broken, Carried, Llc, NOT_IP_BROKEN, NOT_IP_OTHER, Record};
 
 /// `enum xdp_action` of `linux/bpf.h`.
 pub const XDP_PASS: u32 = 2;
@@ -27,11 +27,63 @@ pub struct Parsed {
     pub truncated: bool,
 }
 
-impl Parsed {
-    pub fn of(record: &Record) -> Parsed {
+/// The same of a frame that is not IP, or whose IP header is broken.
+#[derive(Debug, PartialEq)]
+pub struct NotIp {
+    /// Source and destination.
+    pub macs: Option<([u8; 6], [u8; 6])>,
+    pub ether_type: Option<u16>,
+    pub carried: Carried,
+    pub vlans: Vec<u16>,
+    pub len: u32,
+    pub truncated: bool,
+}
+
+/// What a record tells of any frame.
+#[derive(Debug, PartialEq)]
+pub enum Told {
+    Ip(Parsed),
+    NotIp(NotIp),
+}
+
+impl Told {
+    pub fn of(record: &Record) -> Told {
         assert_eq!(u32::from(record.verdict()), XDP_PASS);
         assert_eq!((record.slot(), record.queue(), record.rule()), (0, 0, 0));
         assert!(record.ts_ns() > 0);
+        if !record.is_not_ip() {
+            return Told::Ip(Parsed::of(record));
+        }
+        assert_eq!((record.proto(), record.ports(), record.icmp()), (0, None, None));
+        assert_eq!((record.tcp_flags(), record.is_fragment()), (None, false));
+        let link = record.link();
+        Told::NotIp(NotIp {
+            macs: link.macs(),
+            ether_type: link.ether_type(),
+            carried: link.carried(),
+            vlans: record.vlans().collect(),
+            len: record.len(),
+            truncated: record.is_truncated(),
+        })
+    }
+
+    /// What a record should tell of `frame`, if it is recorded: frames that are not
+    /// IP are, where these `NOT_IP_*` bits say so.
+    pub fn reference(frame: &[u8], not_ip: u32) -> Option<Told> {
+        if let Some(parsed) = reference(frame) {
+            return Some(Told::Ip(parsed));
+        }
+        let other = reference_not_ip(frame);
+        let bit = match other.carried {
+            Carried::Ip(_) => NOT_IP_BROKEN,
+            _ => NOT_IP_OTHER,
+        };
+        (not_ip & bit != 0).then_some(Told::NotIp(other))
+    }
+}
+
+impl Parsed {
+    fn of(record: &Record) -> Parsed {
         Parsed {
             source: record.source(),
             destination: record.destination(),
@@ -65,6 +117,74 @@ pub fn reference(frame: &[u8]) -> Option<Parsed> {
         0x0800 => reference4(rest, vlans, len),
         0x86dd => reference6(rest, vlans, len),
         _ => None,
+    }
+}
+
+/// What is told of a frame that [`reference`] has no IP in.
+fn reference_not_ip(frame: &[u8]) -> NotIp {
+    let mut other = NotIp {
+        macs: None,
+        ether_type: None,
+        carried: Carried::Nothing,
+        vlans: Vec::new(),
+        len: frame.len() as u32,
+        truncated: false,
+    };
+    let Ok(eth) = Ethernet2HeaderSlice::from_slice(frame) else {
+        other.truncated = true;
+        return other;
+    };
+    other.macs = Some((eth.source(), eth.destination()));
+    let mut rest = &frame[eth.slice().len()..];
+    let mut ether_type = eth.ether_type().0;
+    while other.vlans.len() < 3 && (ether_type == 0x8100 || ether_type == 0x88a8) {
+        let Ok(tag) = SingleVlanHeaderSlice::from_slice(rest) else {
+            other.truncated = true;
+            break;
+        };
+        other.vlans.push(tag.vlan_identifier().value());
+        ether_type = tag.ether_type().0;
+        rest = &rest[tag.slice().len()..];
+    }
+    if ether_type <= 1500 {
+        let (packet, truncated) = covered(rest, ether_type.into());
+        let llc = packet.get(..3).map(|llc| Llc { dsap: llc[0], ssap: llc[1], control: llc[2] });
+        other.truncated |= truncated || llc.is_none();
+        other.carried = Carried::Llc(llc);
+        return other;
+    }
+    other.ether_type = Some(ether_type);
+    other.carried = match (ether_type, rest) {
+        (0x0806, _) => reference_arp(rest, &mut other.truncated),
+        (0x0800, []) => Carried::Ip(Broken::CutV4),
+        (0x86dd, []) => Carried::Ip(Broken::CutV6),
+        (0x0800, [first, ..]) if first >> 4 != 4 => Carried::Ip(Broken::Version(first >> 4)),
+        (0x0800, [first, ..]) if first & 15 < 5 => Carried::Ip(Broken::Length((first & 15) * 4)),
+        (0x0800, _) => Carried::Ip(Broken::CutV4),
+        (0x86dd, [first, ..]) if first >> 4 != 6 => Carried::Ip(Broken::Version(first >> 4)),
+        (0x86dd, _) => Carried::Ip(Broken::CutV6),
+        _ => Carried::Other(ether_type),
+    };
+    other
+}
+
+fn reference_arp(data: &[u8], truncated: &mut bool) -> Carried {
+    const ETHERNET_AND_IPV4: [u8; 6] = [0, 1, 8, 0, 6, 4];
+    if data.len() < 8 || data.starts_with(&ETHERNET_AND_IPV4) && data.len() < 28 {
+        *truncated = true;
+        return Carried::Other(0x0806);
+    }
+    match ArpPacketSlice::from_slice(data) {
+        Ok(arp) if data.starts_with(&ETHERNET_AND_IPV4) => {
+            let ipv4 = |bytes: &[u8]| <[u8; 4]>::try_from(bytes).unwrap().into();
+            Carried::Arp {
+                op: arp.operation().0,
+                sender: ipv4(arp.sender_protocol_addr()),
+                sender_mac: arp.sender_hw_addr().try_into().unwrap(),
+                target: ipv4(arp.target_protocol_addr()),
+            }
+        }
+        _ => Carried::Other(0x0806),
     }
 }
 

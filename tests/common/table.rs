@@ -1,8 +1,8 @@
-//! Well-formed frames of every kind that the program knows.
+//! Frames of every kind that the program knows, most of them well-formed.
 
 use etherparse::{Icmpv4Type, Icmpv6Type, IpNumber, PacketBuilder};
 
-use super::frames::{HERE_MAC, THERE_MAC, chain6, raw4, tagged};
+use super::frames::{HERE_MAC, THERE_MAC, chain6, other, raw4, tagged};
 
 pub fn eth() -> etherparse::PacketBuilderStep<etherparse::Ethernet2Header> {
     PacketBuilder::ethernet2(THERE_MAC, HERE_MAC)
@@ -15,7 +15,7 @@ pub const V6: ([u8; 16], [u8; 16]) =
 /// An MTU with which all of the table's frames can be sent.
 pub const MTU: u32 = 20_000;
 
-/// Well-formed frames of every kind that the program knows, with names.
+/// Frames of every kind that the program knows, with names.
 pub fn table() -> Vec<(&'static str, Vec<u8>)> {
     let mut table: Vec<(&'static str, Vec<u8>)> = Vec::new();
     macro_rules! frame {
@@ -66,6 +66,40 @@ pub fn table() -> Vec<(&'static str, Vec<u8>)> {
     let mut frame = Vec::new();
     arp.write(&mut frame).unwrap();
     table.push(("arp", frame));
+
+    // ARP that answers, of another operation, of other addresses; RARP.
+    let arp = table.last().unwrap().1.clone();
+    for (name, at, byte) in [
+        ("arp reply", 21, 2u8),
+        ("arp of another operation", 20, 0x12),
+        ("arp of other hardware", 15, 6),
+        ("arp of another protocol", 17, 6),
+        ("arp of longer addresses", 18, 8),
+        ("arp of other lengths", 19, 16),
+        ("rarp", 12, 0x80),
+    ] {
+        let mut frame = arp.clone();
+        frame[at] = byte;
+        if name == "rarp" {
+            frame[13] = 0x35;
+        }
+        table.push((name, frame));
+    }
+    for kind in [0x88ccu16, 0x8847, 0x8864, 0x888e, 0x1234, 0x05dd, 0x05ff, 0x0600, 0xffff] {
+        table.push(("another ethertype", other(kind)));
+    }
+    // IEEE 802.3: a spanning tree's, one that is longer than the frame, an empty one.
+    for (name, len) in [("802.3", 38), ("802.3, too long", 100), ("802.3, empty", 0)] {
+        let mut frame = other(len);
+        frame[14..17].copy_from_slice(&[0x42, 0x42, 3]);
+        table.push((name, frame));
+    }
+    // What says that it is IP, and is not.
+    for (kind, first) in [(0x0800, 0x44), (0x0800, 0x65), (0x0800, 0), (0x86dd, 0x45)] {
+        let mut frame = other(kind);
+        frame[14] = first;
+        table.push(("a broken header", frame));
+    }
 
     // Protocols with ports that the builder does not know, and others.
     for (name, proto) in [

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::bpf::{Carried, Link};
 
 /// Names as long as they can be, in bytes and on paper: as many as there are
 /// slots for.
@@ -24,6 +25,20 @@ fn expected(record: &Record, names: &[String]) -> Value {
     set("time", time(record.ts_ns()));
     set("iface", names[record.slot()].as_str().into());
     set("action", action(record.verdict()));
+    if record.is_not_ip() {
+        for (key, value) in expected_link(&record.link()) {
+            set(key, value);
+        }
+        set("len", record.len().into());
+        let vlans: Vec<u16> = record.vlans().collect();
+        if !vlans.is_empty() {
+            set("vlan", vlans.into());
+        }
+        if record.is_truncated() {
+            set("truncated", true.into());
+        }
+        return object.into();
+    }
     set("src", record.source().to_string().into());
     set("dst", record.destination().to_string().into());
     let proto = record.proto();
@@ -52,6 +67,34 @@ fn expected(record: &Record, names: &[String]) -> Value {
         set("truncated", true.into());
     }
     object.into()
+}
+
+/// The same of what is not IP.
+fn expected_link(link: &Link) -> Vec<(&'static str, Value)> {
+    let mac = |bytes: [u8; 6]| bytes.map(|byte| format!("{byte:02x}")).join(":").into();
+    let Some((source, destination)) = link.macs() else { return Vec::new() };
+    let kind = link.ether_type().map_or("802.3".into(), |number| {
+        link::ether_type(number).map_or(format!("0x{number:04x}"), str::to_string)
+    });
+    let mut all =
+        vec![("ethertype", kind.into()), ("src_mac", mac(source)), ("dst_mac", mac(destination))];
+    match link.carried() {
+        Carried::Arp { op, sender, target, .. } => {
+            let op = match op {
+                1 => "request".to_string(),
+                2 => "reply".to_string(),
+                op => op.to_string(),
+            };
+            all.push(("arp_op", op.into()));
+            all.push(("sender", sender.to_string().into()));
+            all.push(("target", target.to_string().into()));
+        }
+        Carried::Llc(Some(llc)) => {
+            all.extend([("dsap", llc.dsap.into()), ("ssap", llc.ssap.into())]);
+        }
+        _ => {}
+    }
+    all
 }
 
 fn time(monotonic_ns: u64) -> Value {
@@ -92,10 +135,12 @@ fn any_record() -> impl Strategy<Value = Record> {
 
 fn any_summary() -> impl Strategy<Value = Summary> {
     let source = prop_oneof![
-        Just(None),
-        any::<Ipv4Addr>().prop_map(|addr| Some(addr.into())),
-        any::<Ipv6Addr>().prop_map(|addr| Some(addr.into())),
-        Just(Some(Ipv6Addr::from_bits(u128::MAX).into())),
+        Just(Source::Others),
+        Just(Source::Nobody),
+        prop::array::uniform6(any::<u8>()).prop_map(Source::Mac),
+        any::<Ipv4Addr>().prop_map(|addr| Source::Ip(addr.into())),
+        any::<Ipv6Addr>().prop_map(|addr| Source::Ip(addr.into())),
+        Just(Source::Ip(Ipv6Addr::from_bits(u128::MAX).into())),
     ];
     (source, any::<u8>(), 0..MAX_IFACES, any::<u64>(), any::<u64>(), any::<u64>()).prop_map(
         |(source, verdict, slot, count, since_ns, until_ns)| Summary {
@@ -144,15 +189,21 @@ proptest! {
         }
         let json = summarised(&mut Json::new(&names, wall()), &summary);
         let json: Value = serde_json::from_str(one_line(&json)).unwrap();
-        prop_assert_eq!(json, json!({
+        let mut expected = json!({
             "event": "summary",
             "time": time(summary.until_ns),
             "since": time(summary.since_ns),
             "iface": names[summary.slot],
-            "src": summary.source.map_or("other".to_string(), |addr| addr.to_string()),
             "action": action(summary.verdict),
             "count": summary.count,
-        }));
+        });
+        match summary.source {
+            Source::Ip(addr) => expected["src"] = addr.to_string().into(),
+            Source::Mac(mac) => expected["src_mac"] = link::Mac(mac).to_string().into(),
+            Source::Nobody => {}
+            Source::Others => expected["src"] = "other".into(),
+        }
+        prop_assert_eq!(json, expected);
         let mut file = Pcapng::head(&names, 262_144);
         file.extend(summarised(&mut Pcapng::new(names.len(), wall()), &summary));
         let comment = blocks(&file);
