@@ -59,7 +59,7 @@ pub fn run_with(
     let attaching = Attaching::default();
     heed_signals(&shutdown, &attaching, &events_tx)?;
 
-    let ifaces = Interface::find(&config.ifaces, config.default_iface)?;
+    let ifaces = interfaces(config)?;
     // As many as there are by now.
     probe::reserve_descriptors(open_at_start, cpus.get(), ifaces.len())?;
     let names: Vec<String> = ifaces.iter().map(|iface| iface.name.clone()).collect();
@@ -111,6 +111,18 @@ pub fn run_with(
     let finished = destination.wait();
     let closed = closed.or(finished.err().map(Closed::Failed));
     conclude(config, &ledger, closed, stop, read.and(drained))
+}
+
+/// Which interfaces are meant.
+fn interfaces(config: &Config) -> Result<Vec<Interface>> {
+    if !config.any {
+        return Interface::find(&config.ifaces, config.default_iface);
+    }
+    let (ifaces, left_out) = Interface::find_up(&config.ifaces)?;
+    for reason in left_out {
+        say(&format!("xdplog: warning: {reason}"));
+    }
+    Ok(ifaces)
 }
 
 /// What tells the control thread to stop. Where that is gone, it stops already.

@@ -73,7 +73,9 @@ pub enum OnFull {
 /// What to do, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Interface names, each once, at least one, at most [`MAX_IFACES`](crate::bpf::MAX_IFACES).
+    /// Whether to watch all interfaces that are up, beside those named.
+    pub any: bool,
+    /// Interface names, each once, at least one but for `any`, at most [`MAX_IFACES`](crate::bpf::MAX_IFACES).
     pub ifaces: Vec<String>,
     /// Whether no interface was named, so that this is [`DEFAULT_IFACE`].
     pub default_iface: bool,

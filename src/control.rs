@@ -121,7 +121,17 @@ impl Control<'_> {
     /// until something failed is in `attached`, too.
     fn start(&self, attached: &mut Vec<Attachment>) -> Result<()> {
         for (slot, iface) in self.ifaces.iter().enumerate() {
-            attached.push(self.probe.attach(slot, iface, self.config.mode)?);
+            match self.probe.attach(slot, iface, self.config.mode) {
+                Ok(attachment) => attached.push(attachment),
+                // Whoever asks for all of them means those that can be.
+                Err(err) if self.config.any && !self.config.ifaces.contains(&iface.name) => {
+                    say(&format!("xdplog: warning: {}", advice::left_out(&err)));
+                }
+                Err(err) => return Err(err),
+            }
+        }
+        if attached.is_empty() {
+            return Err(advice::none_is_up());
         }
         for iface in self.ifaces.iter().filter(|iface| !iface.is_up()) {
             say(&format!("xdplog: warning: {}", advice::is_down(&plain(&iface.name))));

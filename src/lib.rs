@@ -25,6 +25,7 @@ pub mod config;
 pub mod control;
 pub mod format;
 pub mod ledger;
+pub mod list;
 pub mod mailbox;
 pub mod names;
 pub mod pressure;

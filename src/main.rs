@@ -9,7 +9,7 @@ use xdplog::app::{self, Outcome};
 use xdplog::cli::Request;
 use xdplog::probe::advice;
 use xdplog::usage::UsageError;
-use xdplog::{signals, talk};
+use xdplog::{list, signals, talk};
 
 fn main() -> ExitCode {
     // First of all, as either would be the end until it is heeded.
@@ -19,6 +19,9 @@ fn main() -> ExitCode {
     let config = match Request::from_args(app::is_colorful()) {
         Ok(Request::Log(config)) => config,
         Ok(Request::Print(text)) => return print(&text),
+        Ok(Request::List) => {
+            return list::interfaces().map_or_else(|err| fail(&err), |text| print(text.as_bytes()));
+        }
         Err(err) => return fail(&err.into()),
     };
     match app::run(&config) {

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use common::frames::{frame, udp4};
 use common::net::{Net, ip_batch};
-use common::process::{BIN, Ended, Xdplog, command, run};
+use common::process::{BIN, Ended, Xdplog, command, run, wait_until};
 
 /// One line, which has these parts and says what to do; and exit status 2.
 fn assert_usage(ended: &Ended, parts: &[&str]) {
@@ -33,6 +33,96 @@ fn interfaces_by_option_with_all_that_tcpdump_users_add() {
     let mut lines = ended.lines();
     lines.sort_unstable();
     assert_eq!(lines, ["LOG: SRC 10.1.0.1, ACTION 2", "LOG: SRC 10.1.0.2, ACTION 2"]);
+}
+
+/// The line of `xdplog -D` for an interface, by words.
+fn listed(net: &Net, name: &str, run_by: impl FnOnce(&[&str]) -> Ended) -> Vec<String> {
+    let ended = run_by(&["-D"]);
+    assert_eq!((ended.code(), ended.stderr.as_str()), (Some(0), ""));
+    assert!(ended.stdout.starts_with("INTERFACE "), "{}", ended.stdout);
+    let names = net.here(|| nix::net::if_::if_nameindex().unwrap().iter().count());
+    assert_eq!(ended.lines().len(), 1 + names, "{}", ended.stdout);
+    let line = ended.lines().into_iter().find(|line| line.split_whitespace().next() == Some(name));
+    let line = line.unwrap_or_else(|| panic!("{name} in {}", ended.stdout));
+    line.split_whitespace().map(str::to_string).collect()
+}
+
+#[test]
+fn the_list_of_interfaces() {
+    let net = Net::new();
+    let here = |name| listed(&net, name, |args| run(&net, args));
+    let (here0, lo) = (here("here0"), here("lo"));
+    // Before Linux 6.3 nobody can tell.
+    let tells = here0[3] != "unknown";
+    assert_eq!(here0, ["here0", "up", "veth", if tells { "yes" } else { "unknown" }, "-"]);
+    assert_eq!(lo, ["lo", "down", "-", if tells { "no" } else { "unknown" }, "-"]);
+    ip_batch(&net.there, "link set there0 down\n");
+    // The kernel follows in its own time.
+    wait_until("no carrier", || here("here0")[1] == "no-carrier");
+    ip_batch(&net.there, "link set there0 up\n");
+    wait_until("a carrier", || here("here0")[1] == "up");
+
+    let id = |word: &str| word.parse::<u32>().unwrap_or_else(|_| panic!("{word}"));
+    let xdplog = Xdplog::start(&net, &["here0", "--mode", "native"]);
+    let running = here("here0");
+    assert!(id(&running[4]) > 0);
+    assert_eq!(running[5..], ["(xdplog)", "native"]);
+    // Whoever has no privilege at all is told all but the name.
+    let unprivileged = listed(&net, "here0", |_| {
+        let drop = "--drop=cap_sys_admin,cap_net_admin,cap_bpf,cap_perfmon,cap_net_raw";
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &net.here, "capsh", drop, "--shell=/bin/sh", "--"]);
+        command.args(["-c", &format!("exec {BIN} -D")]);
+        let output = command.output().unwrap();
+        Ended {
+            status: output.status,
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            took: std::time::Duration::ZERO,
+        }
+    });
+    assert_eq!(unprivileged[..5], running[..5]);
+    assert_eq!(unprivileged[5..], ["native"]);
+    assert_eq!(xdplog.stop().code(), Some(0));
+    assert_usage(&run(&net, &["-D", "here0"]), &["--list-interfaces"]);
+}
+
+#[test]
+fn any_is_all_interfaces_that_are_up_and_free() {
+    let net = Net::new();
+    net.add_pair(1);
+    net.add_pair(2);
+    net.add_pair(3);
+    ip_batch(&net.here, "link set here2 down\nlink set lo up\n");
+    let other = Xdplog::start(&net, &["here3"]);
+    let xdplog = Xdplog::start(&net, &["-i", "any", "--stats-format", "json"]);
+    xdplog.hear("warning: here3 is left out, as it already runs XDP program ");
+    net.tap_there(0).send(&udp4("10.1.0.1".parse().unwrap(), 18));
+    net.tap_there(1).send(&udp4("10.1.0.2".parse().unwrap(), 18));
+    net.here(|| {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(b"x", socket.local_addr().unwrap()).unwrap();
+    });
+    let ended = xdplog.stop();
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    let mut lines = ended.lines();
+    lines.sort_unstable();
+    let want = ["10.1.0.1", "10.1.0.2", "127.0.0.1"].map(|ip| format!("LOG: SRC {ip}, ACTION 2"));
+    assert_eq!(lines, want);
+    let summary = ended.summary();
+    let watched: Vec<&String> = summary["interfaces"].as_object().unwrap().keys().collect();
+    assert_eq!(watched, ["here0", "here1", "lo"]);
+    assert_eq!(other.stop().code(), Some(0));
+
+    // One that is named, too, is one of them, whether it is up or not.
+    let args = ["-i", "any", "-i", "here2", "-q", "--stats-format", "json", "--duration", "10ms"];
+    let ended = run(&net, &args);
+    assert!(ended.stderr.contains("warning: here2 is down"), "{}", ended.stderr);
+    assert_eq!(ended.summary()["interfaces"].as_object().unwrap().len(), 5);
+    // That none is up is a refusal, and not a run without an interface.
+    let down = ["here0", "here1", "here3", "lo"].map(|name| format!("link set {name} down\n"));
+    ip_batch(&net.here, &down.concat());
+    common::process::assert_refused(&run(&net, &["-i", "any"]), &["no interface is up"]);
 }
 
 #[test]

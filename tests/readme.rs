@@ -162,7 +162,7 @@ fn work(commands: &[&str]) {
             std::fs::remove_file(file).unwrap();
         }
         assert!(!written.is_empty(), "{command}: {stderr}");
-        if !["-f ", "--format", "--compress", ".pcapng", ".json"]
+        if !["-f ", "--format", "--compress", ".pcapng", ".json", " -D"]
             .iter()
             .any(|word| command.contains(word))
         {

@@ -61,9 +61,15 @@ pub struct Args {
     #[arg(value_name = "IFACE", help_heading = WHICH)]
     pub ifaces: Vec<String>,
 
-    /// An interface to watch; may be given several times
+    /// An interface to watch; may be given several times. `any` stands for all
+    /// that are up
     #[arg(short = 'i', long, value_name = "IFACE", help_heading = WHICH)]
     pub interface: Vec<String>,
+
+    /// Print which interfaces there are: whether each is up, whether its driver has
+    /// native XDP, and which XDP program is on it
+    #[arg(short = 'D', long, exclusive = true, help_heading = WHICH)]
+    pub list_interfaces: bool,
 
     /// Log IPv4 only
     #[arg(short = '4', long, conflicts_with = "ipv6", help_heading = WHICH)]

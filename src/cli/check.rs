@@ -49,10 +49,15 @@ impl Config {
             compress: args.compress,
             overwrite: args.overwrite,
         });
-        let ifaces = interfaces(args.ifaces, args.interface)?;
+        let (any, mut ifaces) = interfaces(args.ifaces, args.interface)?;
+        let default_iface = !any && ifaces.is_empty();
+        if default_iface {
+            ifaces.push(DEFAULT_IFACE.into());
+        }
         Ok(Config {
-            default_iface: ifaces.is_empty(),
-            ifaces: if ifaces.is_empty() { vec![DEFAULT_IFACE.into()] } else { ifaces },
+            any,
+            default_iface,
+            ifaces,
             families: match (args.ipv4, args.ipv6) {
                 (true, _) => FAMILY_IPV4,
                 (_, true) => FAMILY_IPV6,
@@ -87,11 +92,18 @@ impl Config {
     }
 }
 
-/// The interfaces named, each once: by -i, or by themselves.
-fn interfaces(words: Vec<String>, options: Vec<String>) -> Result<Vec<String>, UsageError> {
+/// What stands for all interfaces, behind `-i`. One that is called so is named by
+/// itself.
+const ANY: &str = "any";
+
+/// Whether all interfaces are meant, and those named, each once: by -i, or by
+/// themselves.
+fn interfaces(words: Vec<String>, options: Vec<String>) -> Result<(bool, Vec<String>), UsageError> {
     if !options.is_empty() && !words.is_empty() {
         return Err(habits::words_with_interfaces(&words));
     }
+    let any = options.iter().any(|name| name == ANY);
+    let options = options.into_iter().filter(|name| name != ANY);
     let mut ifaces: Vec<String> = Vec::new();
     for name in words.into_iter().chain(options) {
         if !ifaces.contains(&name) {
@@ -104,7 +116,7 @@ fn interfaces(words: Vec<String>, options: Vec<String>) -> Result<Vec<String>, U
             format!("name {MAX_IFACES} at most, and start another for the others"),
         ));
     }
-    Ok(ifaces)
+    Ok((any, ifaces))
 }
 
 /// What the end of a file's name says of its format.
@@ -208,7 +220,11 @@ mod tests {
     #[test]
     fn interfaces_by_option_and_by_word() {
         assert_eq!(parse(&["-i", "a", "-ib", "--interface", "a"]).unwrap().ifaces, ["a", "b"]);
+        let any = parse(&["-i", "any", "-i", "a"]).unwrap();
+        assert_eq!((any.any, any.default_iface, any.ifaces), (true, false, vec!["a".to_string()]));
+        assert_eq!(parse(&["-iany"]).unwrap().ifaces, [""; 0]);
         // A name is a name, whatever it is.
+        assert_eq!(parse(&["any"]).unwrap().ifaces, ["any"]);
         assert_eq!(parse(&["port"]).unwrap().ifaces, ["port"]);
         assert_eq!(parse(&["-i", "port"]).unwrap().ifaces, ["port"]);
         assert_eq!(refused(&["-i", "a", "port", "53"]), "`port 53` looks like a filter expression");
@@ -274,6 +290,7 @@ mod tests {
     fn usage_errors() {
         for (args, said) in [
             (&["-4", "-6"][..], "--ipv4 does not go together with --ipv6"),
+            (&["-D", "eth0"], "--list-interfaces does not go together with other arguments"),
             (&["-q", "-q"], "--quiet is given twice. Next: give it once"),
             (
                 &["-c", "0"],

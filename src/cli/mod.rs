@@ -26,6 +26,8 @@ pub enum Request {
     Log(Box<Config>),
     /// This on stdout, and nothing else.
     Print(Vec<u8>),
+    /// To say which interfaces there are.
+    List,
 }
 
 impl Request {
@@ -44,6 +46,7 @@ impl Request {
         };
         match &args.instead {
             Some(instead) => Ok(Request::Print(generate(instead))),
+            None if args.list_interfaces => Ok(Request::List),
             None => Ok(Request::Log(Box::new(Config::check(args)?))),
         }
     }

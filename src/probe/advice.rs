@@ -255,6 +255,33 @@ pub fn cannot_print(err: &io::Error) -> Error {
     anyhow!("cannot write to stdout: {err}. Next: see where stdout leads")
 }
 
+/// An interface is left out of all that are up.
+pub fn left_out_occupied(iface: &str, id: u32) -> String {
+    let iface = plain(iface);
+    format!(
+        "{iface} is left out, as it already runs XDP program {id}. \
+         Next: see `bpftool net show dev {iface}`"
+    )
+}
+
+/// The same, for what attaching to it failed of.
+pub fn left_out(err: &Error) -> String {
+    format!("left out: {err:#}")
+}
+
+/// All that are up is none.
+pub fn none_is_up() -> Error {
+    anyhow!("no interface is up that could be watched. Next: see `xdplog -D`")
+}
+
+/// All that are up is more than can be watched.
+pub fn too_many_are_up(count: usize, most: usize) -> Error {
+    anyhow!(
+        "{count} interfaces are up, and one run watches {most} at most. Next: name them with -i, \
+         in several runs"
+    )
+}
+
 /// No packet comes from an interface that nobody set up.
 pub fn is_down(iface: &str) -> String {
     format!(
@@ -413,6 +440,8 @@ mod tests {
             (cannot_open(Path::new("/l"), &os(libc::EACCES)), &["cannot open /l", "--write"]),
             (no_rotation(Path::new("/dev/null")), &["/dev/null", "--rotate-size"]),
             (binary_to_terminal(), &["-w FILE"]),
+            (none_is_up(), &["xdplog -D"]),
+            (too_many_are_up(65, 64), &["65 interfaces", "64 at most", "-i"]),
             (cannot_print(&os(libc::ENOSPC)), &["cannot write to stdout", "No space"]),
         ] {
             let text = format!("{err:#}");

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use super::advice;
 use super::link::Interface;
+use crate::bpf::MAX_IFACES;
 use crate::usage;
 
 impl Interface {
@@ -32,6 +33,29 @@ impl Interface {
             }
         }
         Ok(found)
+    }
+
+    /// All interfaces that are up, and those that go by `names`; and what is to be
+    /// said of those that are not among them for another reason than to be down.
+    pub fn find_up(names: &[String]) -> Result<(Vec<Interface>, Vec<String>)> {
+        let all = Interface::all().context("cannot list the network interfaces")?;
+        let (mut found, mut left_out) = (Vec::new(), Vec::new());
+        for iface in all.into_iter().filter(Interface::is_up) {
+            match iface.xdp.first() {
+                Some(program) => left_out.push(advice::left_out_occupied(&iface.name, program.id)),
+                None => found.push(iface),
+            }
+        }
+        for iface in Interface::find(names, false)? {
+            if found.iter().all(|other| other.index != iface.index) {
+                found.push(iface);
+            }
+        }
+        match found.len() {
+            0 => Err(advice::none_is_up()),
+            1..=MAX_IFACES => Ok((found, left_out)),
+            count => Err(advice::too_many_are_up(count, MAX_IFACES)),
+        }
     }
 }
 

@@ -5,10 +5,10 @@
 
 use std::io;
 
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NlaBuffer, NlasIterator};
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::libc;
 
+use super::netlink::{attributes, dump, number, text};
 use super::sys;
 
 /// A network interface, as it was when the table was read.
@@ -57,18 +57,9 @@ pub enum Place {
 impl Interface {
     /// All interfaces of this thread's network namespace, by their indices.
     pub fn all() -> io::Result<Vec<Interface>> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind_auto()?;
-        socket.connect(&SocketAddr::new(0, 0))?;
-        socket.send(&request(), 0)?;
-        let mut all = Vec::new();
-        loop {
-            let (answer, _) = socket.recv_from_full()?;
-            if take(&answer, &mut all)? {
-                break;
-            }
-        }
-        all.sort_by_key(|iface: &Interface| iface.index);
+        let links = dump(NETLINK_ROUTE, libc::RTM_GETLINK, libc::RTM_NEWLINK, &request())?;
+        let mut all: Vec<Interface> = links.iter().filter_map(|payload| link(payload)).collect();
+        all.sort_by_key(|iface| iface.index);
         Ok(all)
     }
 
@@ -100,58 +91,12 @@ const IFINFOMSG: usize = 16;
 
 /// Ask for all links, without their statistics (rtnetlink(7)).
 fn request() -> Vec<u8> {
-    let mut message = vec![0; 16 + IFINFOMSG];
+    let mut body = vec![0; IFINFOMSG];
     // An attribute: its length with the header, its type, its value.
-    message.extend(8u16.to_ne_bytes());
-    message.extend(libc::IFLA_EXT_MASK.to_ne_bytes());
-    message.extend((libc::RTEXT_FILTER_SKIP_STATS as u32).to_ne_bytes());
-    let len = message.len() as u32;
-    let mut header = NetlinkBuffer::new(&mut message);
-    header.set_length(len);
-    header.set_message_type(libc::RTM_GETLINK);
-    header.set_flags(NLM_F_REQUEST | NLM_F_DUMP);
-    header.set_sequence_number(1);
-    message
-}
-
-/// Take the links of one answer; whether it was the last.
-fn take(mut answer: &[u8], all: &mut Vec<Interface>) -> io::Result<bool> {
-    while !answer.is_empty() {
-        let message = NetlinkBuffer::new_checked(answer).map_err(io::Error::other)?;
-        let payload = message.payload();
-        match i32::from(message.message_type()) {
-            libc::NLMSG_DONE => return Ok(true),
-            libc::NLMSG_ERROR => {
-                let code =
-                    payload.first_chunk().map_or(libc::EIO, |code| -i32::from_ne_bytes(*code));
-                return Err(io::Error::from_raw_os_error(code));
-            }
-            _ if message.message_type() == libc::RTM_NEWLINK => all.extend(link(payload)),
-            _ => {}
-        }
-        let len = (message.length() as usize).next_multiple_of(4);
-        answer = answer.get(len..).unwrap_or(&[]);
-    }
-    Ok(false)
-}
-
-/// The attributes in `bytes`, by their types; what is none ends them.
-fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    NlasIterator::new(bytes).map_while(Result::ok).map(|nla: NlaBuffer<&[u8]>| {
-        let value = nla.into_inner();
-        // Behind its length and its type.
-        (nla.kind(), value.get(4..4 + nla.value_length()).unwrap_or(&[]))
-    })
-}
-
-/// A name in an attribute; whose end is a NUL.
-fn text(value: &[u8]) -> String {
-    let end = value.iter().position(|&byte| byte == 0).unwrap_or(value.len());
-    String::from_utf8_lossy(&value[..end]).into_owned()
-}
-
-fn number(value: &[u8]) -> u32 {
-    value.first_chunk().map_or(0, |bytes| u32::from_ne_bytes(*bytes))
+    body.extend(8u16.to_ne_bytes());
+    body.extend(libc::IFLA_EXT_MASK.to_ne_bytes());
+    body.extend((libc::RTEXT_FILTER_SKIP_STATS as u32).to_ne_bytes());
+    body
 }
 
 /// What a message of type `RTM_NEWLINK` says. Only what is asked of it is looked

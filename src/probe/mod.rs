@@ -2,8 +2,10 @@
 //! events mean is not known here.
 
 pub mod advice;
+mod features;
 mod iface;
 mod link;
+mod netlink;
 mod overflow;
 pub mod ring;
 mod sys;
@@ -26,6 +28,7 @@ use libbpf_rs::{
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+pub use self::features::native_by_index;
 pub use self::link::{Attached, Interface, Place};
 pub use self::overflow::Overflow;
 use crate::bpf::Counters;
@@ -375,11 +378,15 @@ impl Probe {
         }) else {
             return Ok(());
         };
-        let name = ProgramHandle::from_prog_id(id)
-            .ok()
-            .map(|program| program.name().to_string_lossy().into_owned());
-        Err(advice::occupied(&iface.name, id, name.as_deref()))
+        Err(advice::occupied(&iface.name, id, program_name(id).as_deref()))
     }
+}
+
+/// What the program with this id is called, as far as this process may know:
+/// that takes CAP_SYS_ADMIN.
+pub fn program_name(id: u32) -> Option<String> {
+    let program = ProgramHandle::from_prog_id(id).ok()?;
+    Some(program.name().to_string_lossy().into_owned())
 }
 
 /// The kernel side's counters.
