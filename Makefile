@@ -1,7 +1,10 @@
 # What a person types. Each target does all that it takes, on a machine where
 # nothing was installed by hand; `make` alone lists them.
 
-CARGO   ?= $(shell command -v cargo || echo $(HOME)/.cargo/bin/cargo)
+# Where rustup puts cargo, which a shell that was open before does not know.
+RUSTUP  := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+export PATH := $(if $(findstring :$(RUSTUP):,:$(PATH):),,$(RUSTUP):)$(PATH)
+CARGO   ?= cargo
 IFACE   ?= eth0
 PREFIX  ?= /usr/local
 export SOAK ?= 600
@@ -12,13 +15,13 @@ VMLINUX := vmlinux/$(ARCH)/vmlinux.h
 BIN     := target/release/xdplog
 SHARE   := target/share
 
-.PHONY: help deps build run demo test test-kernels fuzz bench bench-short bench-xdpdump soak lint vmlinux man install uninstall clean
+.PHONY: help deps build run demo test test-fresh test-kernels fuzz bench bench-short bench-xdpdump soak lint vmlinux man install uninstall clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-deps: ## Install what is missing, with the system's package manager
-	@sh .ci/deps.sh
+deps: ## Install what building takes, with the system's package manager
+	@sh .ci/deps.sh build
 
 # stdout is data: these print none of their own.
 build: deps ## Build in release
@@ -28,22 +31,27 @@ run: build ## Log the packets of IFACE (default eth0) until Ctrl-C
 	@$(SUDO) ./$(BIN) $(IFACE)
 
 demo: build ## See it work for 5 seconds, without touching a real interface
+	@sh .ci/deps.sh demo
 	@$(SUDO) sh examples/demo.sh ./$(BIN)
 
 test: ## Run all tests, in network namespaces of their own
-	@TEST=1 sh .ci/deps.sh
+	@sh .ci/deps.sh test
 	$(CARGO) test --locked --no-fail-fast
 
+test-fresh: ## Run `make demo` and `make test` on bare Debians (SUITES= some of them)
+	@sh .ci/deps.sh fresh
+	@tests/fresh/run.sh $(SUITES)
+
 test-kernels: ## Run them on other kernels too, emulated (some 6 minutes)
-	@KERNELS=1 sh .ci/deps.sh
+	@sh .ci/deps.sh test kernels
 	@tests/kernels/run.sh
 
 fuzz: ## Hostile frames against the reference parser (10 M runs, some 20 minutes)
-	@FUZZ=1 sh .ci/deps.sh
+	@sh .ci/deps.sh fuzz
 	@FUZZ_RUNS=$(FUZZ_RUNS) sh fuzz/run.sh $(FUZZ_SEEDS)
 
 bench: ## Measure against others that log packets (some 8 minutes)
-	@BENCH=1 sh .ci/deps.sh
+	@sh .ci/deps.sh test
 	$(CARGO) build --release --locked --manifest-path benches/tutorial/Cargo.toml
 	$(CARGO) bench --locked --bench bench -- $(if $(SHORT),--short)
 
@@ -51,19 +59,23 @@ bench-short: ## The same in half a minute, one round of each
 	@$(MAKE) bench SHORT=1
 
 bench-xdpdump: ## Beside xdpdump, on Debian's kernel, emulated: this one may not run it
-	@KERNELS=1 XDPDUMP=1 sh .ci/deps.sh
+	@sh .ci/deps.sh test kernels xdpdump
 	@benches/xdpdump.sh
 
-soak: deps ## Run under traffic for 10 minutes (SOAK= seconds), watching memory and sums
+soak: ## Run under traffic for 10 minutes (SOAK= seconds), watching memory and sums
+	@sh .ci/deps.sh test
 	$(CARGO) bench --locked --bench soak
 
-lint: deps ## Check the style of Rust and C
+lint: ## Check the style of Rust, C and shell scripts
+	@sh .ci/deps.sh lint
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	clang-format --dry-run --Werror src/bpf/*.[ch] tests/bpf/*.c benches/bpf/*.c
+	shellcheck -x .ci/run $(shell git ls-files '*.sh')
 
-vmlinux: deps ## Make the kernel's types anew from the running kernel
+vmlinux: ## Make the kernel's types anew from the running kernel
+	@sh .ci/deps.sh vmlinux
 	@mkdir -p $(dir $(VMLINUX))
 	@{ printf '/* Linux %s %s: bpftool btf dump file /sys/kernel/btf/vmlinux format c */\n' \
 		"$$(uname -r)" "$(ARCH)"; \

@@ -3,13 +3,22 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use libbpf_cargo::SkeletonBuilder;
 
 const SOURCE: &str = "src/bpf/xdplog.bpf.c";
 
-fn main() -> Result<()> {
+fn main() {
+    // Not by returning it: that would print a backtrace where one is asked for.
+    if let Err(err) = build() {
+        eprintln!("error: {err:#}");
+        std::process::exit(1);
+    }
+}
+
+fn build() -> Result<()> {
     println!("cargo::rerun-if-changed=src/bpf");
     println!("cargo::rerun-if-changed=vmlinux");
     println!("cargo::rerun-if-env-changed=CLANG");
@@ -21,7 +30,17 @@ fn main() -> Result<()> {
     if !vmlinux.join("vmlinux.h").is_file() {
         bail!(
             "no kernel types for {arch}: vmlinux/{arch}/vmlinux.h is missing. \
-             Next: run `make vmlinux` on an {arch} machine and commit the file"
+             Next: run `make vmlinux` on such a machine and commit the file"
+        );
+    }
+
+    // CLANG=clang-19 builds with another compiler than the one in PATH.
+    let clang = PathBuf::from(env::var_os("CLANG").unwrap_or_else(|| "clang".into()));
+    if let Err(err) = Command::new(&clang).arg("--version").output() {
+        bail!(
+            "cannot run {}, which compiles {SOURCE}: {err}. Next: `make deps`, or as root \
+             `apt-get install clang` (Debian, Ubuntu) or `dnf install clang` (Fedora)",
+            clang.display()
         );
     }
 
@@ -32,11 +51,8 @@ fn main() -> Result<()> {
             .map(Into::into)
             .chain([vmlinux.into_os_string()]),
     );
-    // CLANG=clang-19 builds with another compiler than the one in PATH.
-    if let Some(clang) = env::var_os("CLANG") {
-        builder.clang(PathBuf::from(clang));
-    }
-    builder.build_and_generate(out.join("xdplog.skel.rs")).with_context(|| {
-        format!("cannot compile {SOURCE} (it takes clang 14 or newer; `make deps` installs it)")
-    })
+    builder.clang(&clang);
+    builder
+        .build_and_generate(out.join("xdplog.skel.rs"))
+        .with_context(|| format!("cannot compile {SOURCE}; it takes clang 14 or newer"))
 }

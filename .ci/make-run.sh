@@ -25,6 +25,7 @@ $sudo ip -n "$ns" link set run1 up
 $sudo ip -n "$ns" addr add 192.0.2.1/24 dev run1
 
 # setsid: Ctrl-C goes to all of the group, as a terminal sends it.
+# shellcheck disable=SC2086 # Words.
 setsid $sudo ip netns exec "$ns" $as_user make run IFACE=run0 >"$out" &
 make=$!
 tries=0

@@ -8,7 +8,7 @@ unknown=$(awk '/^```sh$/ { on = 1; next } /^```/ { on = 0 } on && NF' README.md 
 	while IFS= read -r command; do
 		case $command in
 		# .ci/run
-		"make run" | "make run IFACE="* | "make test" | "make demo" | "make lint" | \
+		"make run" | "make run IFACE="* | "make deps" | "make test-fresh" | "make test" | "make demo" | "make lint" | \
 			"make test-kernels" | "make soak" | "make bench" | "make bench-short" | "make bench-xdpdump" | \
 			"make fuzz" | "make fuzz "* | \
 			"make build" | "make install" | "make uninstall" | "make man" | "make vmlinux") ;;

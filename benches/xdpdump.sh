@@ -4,7 +4,7 @@
 # emulated: only ratios say something. Debian on x86-64.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-me=bench-xdpdump
+me="bench-xdpdump"
 . tests/kernels/machine.sh
 cpus=2
 programs+=(capinfos xdpdump)

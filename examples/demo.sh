@@ -26,6 +26,7 @@ ip netns add "$here"
 ip netns add "$there"
 ip -n "$here" link add demo0 type veth peer name demo1 netns "$there"
 for end in "$here demo0 1" "$there demo1 2"; do
+	# shellcheck disable=SC2086 # Words.
 	set -- $end
 	ip -n "$1" addr add "192.0.2.$3/24" dev "$2"
 	ip -n "$1" addr add "2001:db8::$3/64" dev "$2" nodad

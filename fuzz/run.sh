@@ -23,9 +23,11 @@ build="--release --locked --target $target"
 corpus=corpus/parse
 mkdir -p "$corpus" artifacts/parse
 
+# shellcheck disable=SC2086 # Words.
 cargo build $build --bins --examples
 bin=$CARGO_TARGET_DIR/$target/release
 "$bin/examples/seed" capture "$CARGO_TARGET_DIR/table.pcap"
+# shellcheck disable=SC2086 # Words.
 "$bin/examples/seed" corpus "$corpus" "$CARGO_TARGET_DIR/table.pcap" $captures
 
 sudo=

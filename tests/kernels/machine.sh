@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # To boot Debian's kernels under QEMU, emulated, with a root file system in
 # memory. For bash, in the repository's root, with `me` set to a name; what runs
 # in the machine is what $root/list says (init).
@@ -14,7 +15,8 @@ modules=(veth af_packet virtio_pci virtio_blk ext4)
 # What is started there and busybox lacks; those that this machine has.
 programs=(bash bpftool capsh ip jq nohup tcpdump zstd)
 
-say() { echo "$me: $*" >&2; }
+say() { echo "${me:?}: $*" >&2; }
+# shellcheck disable=SC2034 # For who includes this.
 cargo=$(command -v cargo || echo "$HOME/.cargo/bin/cargo")
 export PATH="$PATH:/usr/sbin:/sbin"
 sudo=

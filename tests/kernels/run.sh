@@ -5,7 +5,7 @@
 # Debian on x86-64.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-me=test-kernels
+me="test-kernels"
 . tests/kernels/machine.sh
 
 version() { "$1" --version | sed -n 's/.*clang version \([0-9]*\)\..*/\1/p'; }
