@@ -69,9 +69,8 @@ impl Signals {
                 let _ = poll(&mut fds, PollTimeout::NONE);
                 while let Ok(Some(signal)) = self.fd.read_signal() {
                     match self.judge(&signal) {
-                        Some(Event::Stop) => stop(&attaching, &ask),
-                        Some(event) => ask(event),
-                        None => {}
+                        Event::Stop => stop(&attaching, &ask),
+                        event => ask(event),
                     }
                 }
             }
@@ -80,11 +79,14 @@ impl Signals {
         builder.spawn(watch).map(drop).context("cannot start the signals' thread")
     }
 
-    /// What it asks for, if anything: SIGUSR1 to say how it goes, SIGHUP that someone
-    /// sent to open the log anew, and one because the terminal went away to stop.
-    fn judge(&self, signal: &siginfo) -> Option<Event> {
+    /// What it asks for: SIGUSR1 to say how it goes, SIGHUP to open the log anew, but
+    /// where it says that the terminal went away, to stop.
+    fn judge(&self, signal: &siginfo) -> Event {
         if signal.ssi_signo == Signal::SIGUSR1 as u32 {
-            return Some(Event::Tell);
+            return Event::Tell;
+        }
+        if self.ignores_hangup {
+            return Event::Reopen;
         }
         // The kernel lets go of a terminal before it tells of that. Who sends a
         // signal later, to one that went on without, means to send it.
@@ -92,11 +94,7 @@ impl Signals {
         let sender = Some(Pid::from_raw(signal.ssi_pid as i32));
         let is_hangup =
             self.has_terminal && !has_terminal() && (is_kernels || self.relays.contains(&sender));
-        match (is_hangup, self.ignores_hangup) {
-            (true, true) => None,
-            (true, false) => Some(Event::Stop),
-            (false, _) => Some(Event::Reopen),
-        }
+        if is_hangup { Event::Stop } else { Event::Reopen }
     }
 }
 
