@@ -18,6 +18,7 @@ use crate::clock::{self, Wall};
 use crate::config::{Color, Config, FormatName, StatsFormat};
 use crate::control::{Control, Event, Stop};
 use crate::format::{Classic, Format, Json, Pcapng, Text};
+use crate::iface_names::Names;
 use crate::ledger::{Ledger, Tally};
 use crate::mailbox::Mailbox;
 use crate::pressure::Pressure;
@@ -62,7 +63,7 @@ pub fn run_with(
     let ifaces = interfaces(config)?;
     // As many as there are by now.
     probe::reserve_descriptors(open_at_start, cpus.get(), ifaces.len())?;
-    let names: Vec<String> = ifaces.iter().map(|iface| iface.name.clone()).collect();
+    let names = Arc::new(Names::new(ifaces.iter().map(|iface| iface.name.clone())));
     let mailbox = Arc::new(Mailbox::new()?);
     let (probe, rings, ring_size) = open(config, &ifaces, cpus)?;
     let counters = probe.counters()?;
@@ -75,12 +76,14 @@ pub fn run_with(
     let common = Common {
         destination: Arc::clone(&destination),
         limit: Arc::new(Limit::new(config.count)),
+        names: Arc::clone(&names),
         batches: Arc::new(probe.batches()?),
         mailbox,
         shutdown: Arc::clone(&shutdown),
         notify: Arc::new(stopper(&events_tx)),
     };
-    let readers = start(config, &names, rings, &common).inspect_err(|_| destination.abandon())?;
+    let readers =
+        start(config, &names.now(), rings, &common).inspect_err(|_| destination.abandon())?;
 
     // From here on the readers have to be stopped whatever happens.
     let control = Control {
@@ -90,6 +93,7 @@ pub fn run_with(
         counters: &counters,
         destination: &destination,
         full: &full,
+        names: &names,
         ring_size,
         attaching: &attaching,
     };
@@ -105,7 +109,7 @@ pub fn run_with(
     let counters = counters.read()?;
     let ledger = Ledger::settle(&counters, &tally);
     let in_summary = pressure.finish(&counters, detached);
-    let report = Report { names: &names, ledger: &ledger, watched, in_summary };
+    let report = Report { names: &names.now(), ledger: &ledger, watched, in_summary };
     tell(config, &report, closed.as_ref());
     // After all is told, as compressing may take a while.
     let finished = destination.wait();
@@ -210,18 +214,19 @@ fn open(
 }
 
 /// What each file of the log begins and ends with.
-fn framing(config: &Config, names: &[String], probe: &Probe) -> Result<Framing> {
+fn framing(config: &Config, names: &Arc<Names>, probe: &Probe) -> Result<Framing> {
     if config.format != FormatName::Pcapng {
         return Ok(Framing::default());
     }
-    let (ifaces, counters) = (names.len(), probe.counters()?);
+    let (ifaces, counters) = (names.now().len(), probe.counters()?);
+    let (names, snaplen) = (Arc::clone(names), probe.snaplen());
     let tail = move || {
         // Without counts the statistics say zero; the report will tell the error.
         let counts = counters.read().unwrap_or_default();
         Pcapng::tail(ifaces, &counts, Wall::now().ns(clock::monotonic_ns()))
     };
     Ok(Framing {
-        head: Pcapng::head(names, probe.snaplen()),
+        head: Some(Box::new(move || Pcapng::head(&names.now(), snaplen))),
         tail_len: tail().len(),
         tail: Box::new(tail),
     })

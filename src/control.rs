@@ -15,9 +15,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant as Tick, MissedTickBehavior, interval, interval_at, sleep};
 
 use crate::config::Config;
+use crate::iface_names::Names;
 use crate::names::plain;
 use crate::pressure::Pressure;
-use crate::probe::{Attachment, CounterMap, Interface, Probe, advice};
+use crate::probe::{Attachment, CounterMap, Interface, News, Probe, advice};
 use crate::shutdown::is_ignored;
 use crate::signals::Attaching;
 use crate::sink::{Destination, Full};
@@ -67,6 +68,8 @@ pub struct Control<'a> {
     pub destination: &'a Destination,
     /// Whether there is room there.
     pub full: &'a Full,
+    /// What the interfaces are called by now.
+    pub names: &'a Names,
     /// Bytes of each CPU's ring.
     pub ring_size: u64,
     /// Told when signals have their usual end no more.
@@ -113,6 +116,8 @@ impl Control<'_> {
             Err(err) if attached.is_empty() => return Err(err),
             Err(err) => Stop::Failed(err),
         };
+        // Of those renamed since the last look, too, the report has the name.
+        self.mind_names(&mut attached);
         drop(attached);
         Ok((why, since.elapsed()))
     }
@@ -193,6 +198,7 @@ impl Control<'_> {
                     if attached.is_empty() {
                         return Stop::Deserted;
                     }
+                    self.mind_names(attached);
                     self.mind_room(&mut told_full);
                     self.mind_pressure(pressure)
                 }
@@ -200,6 +206,31 @@ impl Control<'_> {
             if let Err(err) = looked {
                 return Stop::Failed(err);
             }
+        }
+    }
+
+    /// Follow interfaces that were renamed or moved.
+    fn mind_names(&self, attached: &mut [Attachment]) {
+        let news: Vec<(usize, News)> =
+            attached.iter_mut().filter_map(|a| Some((a.slot, a.news()?))).collect();
+        let named = news.iter().filter_map(|(slot, news)| match news {
+            News::Renamed(name) | News::Moved(Some(name)) => Some((*slot, name.clone())),
+            News::Moved(None) => None,
+        });
+        let named: Vec<(usize, String)> = named.collect();
+        if !named.is_empty() {
+            self.names.change(&named);
+        }
+        let names = self.names.now();
+        for attachment in attached {
+            let before = std::mem::replace(&mut attachment.name, names[attachment.slot].clone());
+            let logged = &attachment.name;
+            let said = match news.iter().find(|(slot, _)| *slot == attachment.slot) {
+                Some((_, News::Renamed(name))) => advice::renamed(&before, name, logged),
+                Some((_, News::Moved(name))) => advice::moved(&before, name.as_deref(), logged),
+                None => continue,
+            };
+            say(&format!("xdplog: {said}"));
         }
     }
 

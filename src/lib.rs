@@ -24,6 +24,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod format;
+pub mod iface_names;
 pub mod ledger;
 pub mod list;
 pub mod mailbox;

@@ -16,8 +16,9 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
 use crate::bpf::{Ahead, BATCH_AGE_NS, Record, Summary, Waiting};
-use crate::clock::Wall;
+use crate::clock::{self, Wall};
 use crate::format::Format;
+use crate::iface_names::Names;
 use crate::ledger::Tally;
 use crate::mailbox::Mailbox;
 use crate::probe::{Batches, Ring};
@@ -71,6 +72,8 @@ pub struct Common {
     pub destination: Arc<Destination>,
     /// How much is to be taken; the rest counts as beyond.
     pub limit: Arc<Limit>,
+    /// What the interfaces are called.
+    pub names: Arc<Names>,
     /// The batches of all CPUs.
     pub batches: Arc<Batches>,
     /// Where summaries come from; the first reader's.
@@ -115,6 +118,9 @@ pub struct Reader<F> {
     /// Whether it has the mailbox and watches the destination, too.
     is_first: bool,
     wall: Wall,
+    /// What it knows of the interfaces' names, and how often they had changed then.
+    names: Arc<[String]>,
+    names_known: u64,
     common: Common,
     taker: Taker<F>,
 }
@@ -191,6 +197,9 @@ pub fn readers<F: Format + Clone>(
             share,
             is_first: index == 0,
             wall: Wall::now(),
+            // The format has those of the start, since when none has changed.
+            names: common.names.now(),
+            names_known: common.names.changes(),
             taker: Taker {
                 format: format.clone(),
                 sink: Sink::new(Arc::clone(&common.destination), Arc::clone(&common.shutdown)),
@@ -229,6 +238,9 @@ impl<F: Format> Reader<F> {
     fn consume(&mut self) -> Result<()> {
         self.wall.refresh();
         self.taker.format.set_clock(self.wall);
+        if self.names_known != self.common.names.changes() {
+            self.learn_names();
+        }
         let state = self.due.iter_mut().zip(&mut self.ahead);
         for (ring, (due, ahead)) in self.share.rings.iter_mut().zip(state) {
             let mut any = false;
@@ -257,6 +269,33 @@ impl<F: Format> Reader<F> {
             (self.common.notify)();
         }
         Ok(())
+    }
+
+    /// Interfaces were renamed. The first reader writes that down, where it is
+    /// written.
+    fn learn_names(&mut self) {
+        // First how often, as they may change again before they are looked at.
+        self.names_known = self.common.names.changes();
+        let before = std::mem::replace(&mut self.names, self.common.names.now());
+        let taker = &mut self.taker;
+        taker.format.set_names(&self.names);
+        if !self.is_first {
+            return;
+        }
+        let now_ns = clock::monotonic_ns();
+        for (slot, (from, to)) in before.iter().zip(&*self.names).enumerate() {
+            let note = match from == to {
+                true => continue,
+                false => taker.format.renamed(slot, from, to, now_ns),
+            };
+            if !note.is_empty() {
+                // As a summary of no packets: it counts nowhere.
+                taker.sink.push_summary(slot, 0, note.len(), |out| {
+                    out[..note.len()].copy_from_slice(&note);
+                    note.len()
+                });
+            }
+        }
     }
 
     /// Wait for samples, for a batch to grow old, for shutdown, or for whoever

@@ -72,7 +72,7 @@ fn an_interface_that_is_renamed() {
         flood(&net, 0, &frame(), 5000);
     }
     ip_batch(&net.here, "link set dev other0 down\nlink set dev other0 name here0\n");
-    // The summary has the name that was asked for.
+    // The summary has the name that it has at the end.
     let (summary, _) = run.stop();
     assert!(count(&summary["interfaces"]["here0"], "seen") > 5000, "{summary}");
 }

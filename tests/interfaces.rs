@@ -3,10 +3,15 @@
 
 mod common;
 
+use std::sync::mpsc;
+use std::time::Instant;
+
 use common::frames::{frame, udp4};
 use common::net::{Net, Tap, in_ns, ip, ip_batch, received};
-use common::process::{self, Xdplog, assert_balanced, assert_refused, count};
+use common::process::{self, PATIENCE, Xdplog, assert_balanced, assert_refused, count};
 use nix::net::if_::if_nametoindex;
+use pcap_file::pcapng::blocks::interface_statistics::InterfaceStatisticsOption;
+use pcap_file::pcapng::{Block, PcapNgReader};
 use xdplog::probe::Interface;
 
 /// The table as it is in the namespace "here".
@@ -152,4 +157,104 @@ fn an_interface_that_is_moved_keeps_its_packets() {
         }
         assert_eq!(logged, count(&summary, "logged"));
     }
+}
+
+/// Give `here0` another name, as only an interface that is down, or a new kernel,
+/// takes one.
+fn rename(net: &Net, from: &str, to: &str) {
+    ip_batch(&net.here, &format!("link set dev {from} down\nlink set dev {from} name {to}\n"));
+    ip_batch(&net.here, &format!("link set dev {to} up\n"));
+}
+
+/// Send until a line has come of packets that were sent since the call.
+fn until_logged(lines: &mpsc::Receiver<(String, Instant)>, tap: &Tap, n: u8, part: &str) {
+    let since = Instant::now();
+    loop {
+        send(tap, n);
+        let mut come = std::iter::from_fn(|| lines.recv_timeout(PATIENCE / 60).ok());
+        if come.by_ref().take(200).any(|(line, _)| line.contains(part)) {
+            return;
+        }
+        assert!(since.elapsed() < PATIENCE, "no line has {part:?}");
+    }
+}
+
+#[test]
+fn an_interface_that_is_renamed_is_logged_by_its_new_name() {
+    for (format, before, after) in
+        [("text", " here0 ", " lan0 "), ("json", r#""iface":"here0""#, r#""iface":"lan0""#)]
+    {
+        let net = Net::new();
+        let args = ["here0", "-f", format, "--stats-format", "json"];
+        let mut xdplog = Xdplog::start(&net, &args);
+        let (lines, tap) = (xdplog.lines(), net.tap_there(0));
+        until_logged(&lines, &tap, 0, before);
+        rename(&net, "here0", "lan0");
+        xdplog.hear("xdplog: here0: the interface is called lan0 from here on");
+        until_logged(&lines, &tap, 0, after);
+        let ended = xdplog.stop();
+        let summary = ended.summary();
+        assert_balanced(&summary);
+        let seen = count(&summary["interfaces"]["lan0"], "seen");
+        assert_eq!(seen, net.here(|| received("lan0")), "{summary}");
+    }
+}
+
+#[test]
+fn a_rename_is_a_comment_in_pcapng() {
+    let net = Net::new();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dump.pcapng");
+    let args = ["here0", "-f", "pcapng", "-w", path.to_str().unwrap()];
+    let args = [&args[..], &["--rotate-size", "1MiB", "--stats-format", "json"]].concat();
+    let xdplog = Xdplog::start(&net, &args);
+    send(&net.tap_there(0), 0);
+    rename(&net, "here0", "lan0");
+    xdplog.hear("here0: the interface is called lan0");
+    send(&net.tap_there(0), 0);
+    let ended = xdplog.stop();
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    let mut bytes = Vec::new();
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        bytes.extend(std::fs::read(entry.unwrap().path()).unwrap());
+    }
+    let mut comments = Vec::new();
+    let mut reader = PcapNgReader::new(&bytes[..]).unwrap();
+    while let Some(block) = reader.next_block() {
+        if let Block::InterfaceStatistics(block) = block.unwrap() {
+            for option in &block.options {
+                if let InterfaceStatisticsOption::Comment(comment) = option {
+                    comments.push((block.interface_id, comment.to_string()));
+                }
+            }
+        }
+    }
+    assert_eq!(comments, [(0, "here0 is called lan0 from here on".to_string())]);
+    assert_eq!(count(&ended.summary(), "lost"), 0);
+}
+
+#[test]
+fn the_name_that_a_moved_interface_has_where_it_is() {
+    let net = Net::new();
+    net.add_pair(1);
+    let third = Third::new(&net);
+    let args = ["here0", "here1", "-f", "text", "--stats-format", "json"];
+    let mut xdplog = Xdplog::start(&net, &args);
+    let (lines, tap) = (xdplog.lines(), net.tap_there(1));
+    assert!(ip(&format!("-n {} link set dev here1 netns {}", net.here, third.0)));
+    xdplog.hear("here1: the interface was moved to another network namespace; its packets are");
+    assert!(ip(&format!("-n {} link set dev here1 name away1", third.0)));
+    assert!(ip(&format!("-n {} link set dev away1 up", third.0)));
+    xdplog.hear("here1: the interface is called away1 from here on");
+    until_logged(&lines, &tap, 1, " away1 ");
+    // Another one that is called as it was, and the same name twice.
+    rename(&net, "here0", "here1");
+    xdplog.hear("here0: the interface is called here1 from here on");
+    rename(&net, "here1", "away1");
+    xdplog.hear("here1: the interface is called away1, as another one is; it is logged as here1");
+    let ended = xdplog.stop();
+    let summary = ended.summary();
+    assert_balanced(&summary);
+    let names: Vec<&String> = summary["interfaces"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["away1", "here1"]);
 }

@@ -44,15 +44,11 @@ static TCP_FLAGS: [Chunk<32>; 256] =
 impl Json {
     /// Interfaces have these names, by slot.
     pub fn new(names: &[String], wall: Wall) -> Json {
-        let prefixes = Prefixes::new(
-            names,
-            |name| format!("Z\",\"iface\":{}", quoted(name)),
-            |verdict, family| match family {
-                Family::Any => format!(",\"action\":\"{verdict}\""),
-                _ => format!(",\"action\":\"{verdict}\",\"src\":\""),
-            },
-        );
-        let names = names.iter().map(|name| quoted(name)).collect();
+        let prefixes = Prefixes::new(names, in_object, |verdict, family| match family {
+            Family::Any => format!(",\"action\":\"{verdict}\""),
+            _ => format!(",\"action\":\"{verdict}\",\"src\":\""),
+        });
+        let names = quoted_all(names);
         Json { wall, times: Times::date_and_time(BEFORE_TIME), names, prefixes }
     }
 
@@ -98,6 +94,15 @@ fn vlans(record: &Record, line: &mut Line<'_>) {
     }
 }
 
+/// A name behind the time.
+fn in_object(name: &str) -> String {
+    format!("Z\",\"iface\":{}", quoted(name))
+}
+
+fn quoted_all(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| quoted(name)).collect()
+}
+
 fn quoted(name: &str) -> String {
     serde_json::Value::from(name).to_string()
 }
@@ -133,6 +138,11 @@ impl Format for Json {
 
     fn set_clock(&mut self, wall: Wall) {
         self.wall = wall;
+    }
+
+    fn set_names(&mut self, names: &[String]) {
+        self.prefixes.set_names(names, in_object);
+        self.names = quoted_all(names);
     }
 
     #[inline]

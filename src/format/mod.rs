@@ -34,6 +34,15 @@ pub trait Format {
     /// Times are to be told by this from here on.
     fn set_clock(&mut self, _wall: Wall) {}
 
+    /// Interfaces have these names from here on, by slot.
+    fn set_names(&mut self, _names: &[String]) {}
+
+    /// What to write where an interface is called otherwise from here on, at this
+    /// time of `CLOCK_MONOTONIC`, in ns; empty where the records tell.
+    fn renamed(&self, _slot: usize, _from: &str, _to: &str, _monotonic_ns: u64) -> Vec<u8> {
+        Vec::new()
+    }
+
     /// Write `record`, with the `bytes` of its frame as far as they were
     /// captured, to the start of `out`, which holds [`Self::MAX_LEN`] bytes and
     /// the frame's at least; the number of bytes written.
@@ -89,20 +98,28 @@ impl<const N: usize> Prefixes<N> {
         name: impl Fn(&str) -> String,
         verdict: impl Fn(&str, Family) -> String,
     ) -> Prefixes<N> {
-        let name = |slot| {
-            // No record has a slot without a name; the last stands for those.
-            let text = names.get(slot).or(names.last()).map_or("", String::as_str);
-            Chunk::of(&[name(text).as_bytes()])
-        };
         let verdict = |value| {
             let text = verdict_text(value as u8);
             [Family::V4, Family::V6, Family::Any]
                 .map(|family| Chunk::of(&[verdict(&text, family).as_bytes()]))
         };
         Prefixes {
-            names: Box::new(std::array::from_fn(name)),
+            names: Prefixes::named(names, name),
             verdicts: Box::new(std::array::from_fn(verdict)),
         }
+    }
+
+    /// The same verdicts with other names.
+    fn set_names(&mut self, names: &[String], name: impl Fn(&str) -> String) {
+        self.names = Prefixes::named(names, name);
+    }
+
+    fn named(names: &[String], name: impl Fn(&str) -> String) -> Box<[Chunk<N>; MAX_IFACES]> {
+        Box::new(std::array::from_fn(|slot| {
+            // No record has a slot without a name; the last stands for those.
+            let text = names.get(slot).or(names.last()).map_or("", String::as_str);
+            Chunk::of(&[name(text).as_bytes()])
+        }))
     }
 
     #[inline]

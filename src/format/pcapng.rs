@@ -183,6 +183,18 @@ impl Format for Pcapng {
         len
     }
 
+    /// Statistics with a comment, as nothing else can tell it behind an interface's
+    /// description: `eth0 is called lan0 from here on`.
+    fn renamed(&self, slot: usize, from: &str, to: &str, monotonic_ns: u64) -> Vec<u8> {
+        let mut body = statistics(self.iface(slot), self.wall.ns(monotonic_ns));
+        let comment = format!("{from} is called {to} from here on");
+        option(&mut body, OPT_COMMENT, comment.as_bytes());
+        option(&mut body, OPT_END, &[]);
+        let mut all = Vec::new();
+        block(&mut all, INTERFACE_STATISTICS, &body);
+        all
+    }
+
     const MAX_SUMMARY_LEN: usize = 12 + 12 + 4 + Classic::MAX_SUMMARY_LEN + 3 + 4;
 
     /// Statistics with a comment, as there is no block for packets that are only

@@ -34,6 +34,13 @@ const VERDICT_WIDTH: usize = "REDIRECT".len();
 const MAX_COLOR: usize = "\x1b[1;31m\x1b[0m".len();
 const _: () = assert!(MAX_NAME < 32 && MAX_COLOR + VERDICT_WIDTH + " IP6 ".len() < 32);
 
+/// A name among `names`, in a column.
+fn column(names: &[String]) -> impl Fn(&str) -> String {
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    // A terminal is not to be controlled by a name.
+    move |name| format!(" {:width$} ", plain(name))
+}
+
 /// What is before the length.
 const LENGTH: &[u8; 9] = b", length ";
 const _: () = assert!(": ".len() + MAX_KEYWORD + LENGTH.len() < 32);
@@ -56,21 +63,15 @@ static WHAT: [Chunk<32>; 512] = {
 impl Text {
     /// Interfaces have these names, by slot; times are those of `zone`.
     pub fn new(names: &[String], wall: Wall, zone: TimeZone, color: bool) -> Text {
-        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-        let prefixes = Prefixes::new(
-            names,
-            // A terminal is not to be controlled by a name.
-            |name| format!(" {:width$} ", plain(name)),
-            |verdict, family| {
-                let (on, off) = if color { (color_of(verdict), "\x1b[0m") } else { ("", "") };
-                let family = match family {
-                    Family::V4 => "IP  ",
-                    Family::V6 => "IP6 ",
-                    Family::Any => "",
-                };
-                format!("{on}{verdict:VERDICT_WIDTH$}{off} {family}")
-            },
-        );
+        let prefixes = Prefixes::new(names, column(names), |verdict, family| {
+            let (on, off) = if color { (color_of(verdict), "\x1b[0m") } else { ("", "") };
+            let family = match family {
+                Family::V4 => "IP  ",
+                Family::V6 => "IP6 ",
+                Family::Any => "",
+            };
+            format!("{on}{verdict:VERDICT_WIDTH$}{off} {family}")
+        });
         Text { wall, times: Times::time_of_day(zone), prefixes }
     }
 
@@ -160,6 +161,10 @@ impl Format for Text {
 
     fn set_clock(&mut self, wall: Wall) {
         self.wall = wall;
+    }
+
+    fn set_names(&mut self, names: &[String]) {
+        self.prefixes.set_names(names, column(names));
     }
 
     #[inline]

@@ -345,6 +345,32 @@ pub fn deleted(iface: &str) -> String {
     format!("{iface}: the interface was deleted. Next: start again when it is back")
 }
 
+/// An interface is called `to` now; in the log `logged`, which is the same unless
+/// another has that name there.
+pub fn renamed(from: &str, to: &str, logged: &str) -> String {
+    let (from, to) = (plain(from), plain(to));
+    if to == plain(logged) {
+        return format!("{from}: the interface is called {to} from here on");
+    }
+    format!("{from}: the interface is called {to}, as another one is; it is logged as {from}")
+}
+
+/// An interface was moved, and is called `to` there, if that can be seen, and
+/// `logged` in the log.
+pub fn moved(from: &str, to: Option<&str>, logged: &str) -> String {
+    let name = match to {
+        Some(to) if to == from => String::new(),
+        Some(to) => format!(", where it is called {}", plain(to)),
+        None => ", where its name cannot be seen".into(),
+    };
+    format!(
+        "{}: the interface was moved to another network namespace{name}; its packets are logged \
+         as of {}",
+        plain(from),
+        plain(logged)
+    )
+}
+
 /// The ready file cannot be made; the reason follows.
 pub fn ready_file(path: &Path) -> String {
     format!("cannot create the ready file (Next: name another path): {}", plain(path))

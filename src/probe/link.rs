@@ -15,7 +15,7 @@ use super::sys;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interface {
     /// Its name, at most 15 bytes (`IFNAMSIZ` of `linux/if.h`). What is not UTF-8
-    /// is replaced.
+    /// is a `?`.
     pub name: String,
     /// Its index, positive.
     pub index: u32,
@@ -57,7 +57,13 @@ pub enum Place {
 impl Interface {
     /// All interfaces of this thread's network namespace, by their indices.
     pub fn all() -> io::Result<Vec<Interface>> {
-        let links = dump(NETLINK_ROUTE, libc::RTM_GETLINK, libc::RTM_NEWLINK, &request())?;
+        Interface::all_in(None)
+    }
+
+    /// The same of another namespace, by the number that this one has for it.
+    pub(super) fn all_in(namespace: Option<i32>) -> io::Result<Vec<Interface>> {
+        let body = request(namespace);
+        let links = dump(NETLINK_ROUTE, libc::RTM_GETLINK, libc::RTM_NEWLINK, &body)?;
         let mut all: Vec<Interface> = links.iter().filter_map(|payload| link(payload)).collect();
         all.sort_by_key(|iface| iface.index);
         Ok(all)
@@ -90,13 +96,35 @@ impl Interface {
 const IFINFOMSG: usize = 16;
 
 /// Ask for all links, without their statistics (rtnetlink(7)).
-fn request() -> Vec<u8> {
+fn request(namespace: Option<i32>) -> Vec<u8> {
     let mut body = vec![0; IFINFOMSG];
-    // An attribute: its length with the header, its type, its value.
-    body.extend(8u16.to_ne_bytes());
-    body.extend(libc::IFLA_EXT_MASK.to_ne_bytes());
-    body.extend((libc::RTEXT_FILTER_SKIP_STATS as u32).to_ne_bytes());
+    let mut attribute = |kind: u16, value: i32| {
+        // Its length with the header, its type, its value.
+        body.extend(8u16.to_ne_bytes());
+        body.extend(kind.to_ne_bytes());
+        body.extend(value.to_ne_bytes());
+    };
+    attribute(libc::IFLA_EXT_MASK, libc::RTEXT_FILTER_SKIP_STATS);
+    if let Some(namespace) = namespace {
+        attribute(libc::IFLA_TARGET_NETNSID, namespace);
+    }
     body
+}
+
+/// `struct rtgenmsg` of `linux/rtnetlink.h`: family, and padding behind it.
+const RTGENMSG: usize = 4;
+/// `NETNSA_NSID` of `linux/net_namespace.h`.
+const NETNSA_NSID: u16 = 1;
+
+/// The numbers that this thread's network namespace has for others: for each that
+/// an interface was moved to, among them.
+pub(super) fn namespaces() -> io::Result<Vec<i32>> {
+    let all = dump(NETLINK_ROUTE, libc::RTM_GETNSID, libc::RTM_NEWNSID, &[0; RTGENMSG])?;
+    let id = |payload: &Vec<u8>| {
+        let found = attributes(payload.get(RTGENMSG..)?).find(|&(kind, _)| kind == NETNSA_NSID);
+        found.map(|(_, value)| number(value) as i32)
+    };
+    Ok(all.iter().filter_map(id).collect())
 }
 
 /// What a message of type `RTM_NEWLINK` says. Only what is asked of it is looked
@@ -177,7 +205,7 @@ mod tests {
         let ids = ids.map(|(kind, id): (u16, u32)| attribute(kind, &id.to_ne_bytes())).concat();
         payload.extend(attribute(libc::IFLA_XDP, &ids));
         let iface = Interface {
-            name: "w\u{fffd}g".into(),
+            name: "w?g".into(),
             index: 7,
             alt_names: vec!["a-long-name".into(), "another one".into()],
             hardware: libc::ARPHRD_NONE,

@@ -9,6 +9,7 @@ mod netlink;
 mod overflow;
 pub mod ring;
 mod sys;
+mod whereabouts;
 
 use std::fs;
 use std::io;
@@ -31,6 +32,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 pub use self::features::native_by_index;
 pub use self::link::{Attached, Interface, Place};
 pub use self::overflow::Overflow;
+pub use self::whereabouts::News;
+use self::whereabouts::Whereabouts;
 use crate::bpf::Counters;
 use crate::bpf::skel::{OpenXdplogSkel, XdplogSkel, XdplogSkelBuilder};
 use crate::config::Mode;
@@ -338,7 +341,13 @@ impl Probe {
     pub fn attach(&self, slot: usize, iface: &Interface, mode: Mode) -> Result<Attachment> {
         let index = i32::try_from(iface.index).context("interface index")?;
         let attach = |flags| sys::attach_xdp(self.program_for(slot), index, flags);
-        let attached = |link, native| Attachment { link, name: iface.name.clone(), native };
+        let attached = |link, native| Attachment {
+            link,
+            whereabouts: Whereabouts::here(iface),
+            slot,
+            name: iface.name.clone(),
+            native,
+        };
 
         let refused = match mode {
             Mode::Generic => None,
@@ -420,7 +429,10 @@ impl CounterMap {
 #[derive(Debug)]
 pub struct Attachment {
     link: OwnedFd,
-    /// The interface's name.
+    whereabouts: Whereabouts,
+    /// The interface's slot.
+    pub slot: usize,
+    /// The interface's name, as it is logged.
     pub name: String,
     /// Whether the program runs in the driver.
     pub native: bool,
@@ -440,6 +452,12 @@ impl Attachment {
             Ok(LinkTypeInfo::Xdp(xdp)) => xdp.ifindex == 0,
             _ => false,
         }
+    }
+
+    /// What became of the interface since the last time: it may be renamed or moved.
+    pub fn news(&mut self) -> Option<News> {
+        let link = LinkInfo::from_fd(self.link.as_fd()).ok()?;
+        self.whereabouts.look(&link)
     }
 
     /// How the program is attached, in the words of `--mode`.

@@ -67,10 +67,11 @@ pub fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-/// A name in an attribute; whose end is a NUL.
+/// A name in an attribute, whose end is a NUL; with `?` for what is not UTF-8, so
+/// that it gets no longer.
 pub fn text(value: &[u8]) -> String {
     let end = value.iter().position(|&byte| byte == 0).unwrap_or(value.len());
-    String::from_utf8_lossy(&value[..end]).into_owned()
+    String::from_utf8_lossy(&value[..end]).replace('\u{fffd}', "?")
 }
 
 /// A number of 32 bits in an attribute; 0 where it has less.

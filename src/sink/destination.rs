@@ -51,8 +51,8 @@ pub struct Progress {
 
 /// What a file of the log begins and ends with.
 pub struct Framing {
-    /// The beginning.
-    pub head: Vec<u8>,
+    /// Makes the beginning, where there is one.
+    pub head: Option<Box<dyn Fn() -> Vec<u8> + Send>>,
     /// Makes the end, when it comes.
     pub tail: Box<dyn Fn() -> Vec<u8> + Send>,
     /// Bytes of the end, which are always as many.
@@ -61,13 +61,13 @@ pub struct Framing {
 
 impl Default for Framing {
     fn default() -> Framing {
-        Framing { head: Vec::new(), tail: Box::new(Vec::new), tail_len: 0 }
+        Framing { head: None, tail: Box::new(Vec::new), tail_len: 0 }
     }
 }
 
 impl std::fmt::Debug for Framing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Framing").field("head", &self.head).finish_non_exhaustive()
+        f.debug_struct("Framing").field("tail_len", &self.tail_len).finish_non_exhaustive()
     }
 }
 
@@ -80,7 +80,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn ready(kind: &mut Kind, shutdown: &Shutdown) -> Result<(), Closed> {
     match kind {
         Kind::Stream(output, framing) => {
-            output.write_all(&std::mem::take(&mut framing.head), shutdown).1
+            let head = framing.head.take().map_or_else(Vec::new, |head| head());
+            output.write_all(&head, shutdown).1
         }
         Kind::Files(files) => files.begin(shutdown),
     }

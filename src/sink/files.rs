@@ -164,9 +164,8 @@ impl Files {
         if self.current.as_ref().is_none_or(|current| current.has_head) {
             return Ok(());
         }
-        let head = std::mem::take(&mut self.framing.head);
+        let head = self.framing.head.as_ref().map_or_else(Vec::new, |head| head());
         let end = self.append(&head, &Ends::new(&[Mark::at(head.len())]), shutdown).1;
-        self.framing.head = head;
         if let (Ok(()), Some(current)) = (&end, &mut self.current) {
             current.has_head = true;
         }
@@ -362,8 +361,12 @@ mod tests {
     use super::*;
 
     fn files(plan: Plan, head: &[u8], tail: &'static [u8]) -> Files {
-        let framing =
-            Framing { head: head.to_vec(), tail: Box::new(|| tail.to_vec()), tail_len: tail.len() };
+        let head = head.to_vec();
+        let framing = Framing {
+            head: Some(Box::new(move || head.clone())),
+            tail: Box::new(|| tail.to_vec()),
+            tail_len: tail.len(),
+        };
         Files::open(plan, framing, Arc::new(Full::new(false))).unwrap()
     }
 
