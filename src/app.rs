@@ -192,6 +192,7 @@ fn open(
             sample: config.sample,
             rate: config.rate,
             not_ip: config.not_ip(),
+            realtime: probe::is_realtime(),
         })?;
         match probe.open_rings(pages) {
             Ok(rings) => {

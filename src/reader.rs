@@ -349,8 +349,10 @@ impl<F: Format> Reader<F> {
             let batch = self.common.batches.read(cpu)?;
             // Without a ring nothing came ahead.
             let ring = self.share.rings.iter().position(|ring| ring.cpu == cpu);
-            let ahead = ring.map_or_else(Ahead::default, |at| take(&mut self.ahead[at]));
-            self.taker.take(Waiting::new(&batch).data(), &mut { ahead });
+            let mut ahead = ring.map_or_else(Ahead::default, |at| take(&mut self.ahead[at]));
+            for sample in Waiting::new(&batch).samples() {
+                self.taker.take(sample, &mut ahead);
+            }
         }
         Ok(())
     }

@@ -36,6 +36,7 @@ fn the_program_in_every_setup() {
         sample: 0,
         rate: 0,
         not_ip: 0,
+        realtime: false,
     };
     let usual = verified(&setup(both, 8 << 20));
     // What tests/kernels/run.sh shows.
@@ -49,6 +50,8 @@ fn the_program_in_every_setup() {
         setup(FAMILY_IPV6, 8 << 20),
         Setup { not_ip, ..setup(both, 8 << 20) },
         Setup { snaplen: 262_144, not_ip, ..setup(both, 8 << 20) },
+        Setup { realtime: true, sample: 10, rate: 1000, not_ip, ..setup(both, 8 << 20) },
+        Setup { realtime: true, snaplen: 262_144, not_ip, ..setup(both, 8 << 20) },
         Setup { snaplen: 1, sample: 10, rate: 1000, not_ip, ..setup(both, 4096) },
     ];
     for setup in &others {

@@ -5,7 +5,7 @@
 
 use std::mem::{align_of, size_of};
 
-use super::{BATCH_BYTES, BatchHead, Capture, REC_AHEAD, Record};
+use super::{ASIDE_BYTES, BATCH_BYTES, BatchHead, Capture, REC_AHEAD, Record};
 
 /// What has come of a frame ahead of its record, from one CPU.
 #[derive(Clone, Debug, Default)]
@@ -35,10 +35,14 @@ impl Ahead {
     }
 }
 
-/// What waits in one CPU's batch, copied out of the map `batches`; to be read
-/// like a sample.
+/// What waits in one CPU's batch, and aside of it, copied out of the map `batches`;
+/// each to be read like a sample, in this order.
 #[derive(Debug)]
-pub struct Waiting {
+pub struct Waiting([Aligned; 2]);
+
+/// Bytes that are aligned for a record.
+#[derive(Debug)]
+struct Aligned {
     bytes: Vec<u8>,
     start: usize,
     len: usize,
@@ -47,20 +51,31 @@ pub struct Waiting {
 impl Waiting {
     /// `value` is a batch as read from the map.
     pub fn new(value: &[u8]) -> Waiting {
-        let used = BatchHead::from_bytes(value).map_or(0, |head| head.used as usize);
-        let data = value.get(size_of::<BatchHead>()..).unwrap_or(&[]);
-        // How much is used is the kernel side's claim.
-        let data = &data[..used.min(BATCH_BYTES).min(data.len())];
-        // Copied to where it is aligned for a record.
-        let mut bytes = vec![0; data.len() + align_of::<Record>()];
-        let start = bytes.as_ptr().align_offset(align_of::<Record>());
-        bytes[start..start + data.len()].copy_from_slice(data);
-        Waiting { bytes, start, len: data.len() }
+        let head = BatchHead::from_bytes(value).unwrap_or_default();
+        let part = |from: usize, room: usize, used: u32| {
+            let part = value.get(from..).unwrap_or(&[]);
+            // How much is used is the kernel side's claim.
+            Aligned::copy(&part[..part.len().min(room).min(used as usize)])
+        };
+        let aside = size_of::<BatchHead>() + BATCH_BYTES;
+        Waiting([
+            part(size_of::<BatchHead>(), BATCH_BYTES, head.used),
+            part(aside, ASIDE_BYTES, head.aside_used),
+        ])
     }
 
     /// The records, and bytes of their frames where these are captured.
-    pub fn data(&self) -> &[u8] {
-        &self.bytes[self.start..self.start + self.len]
+    pub fn samples(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().map(|part| &part.bytes[part.start..part.start + part.len])
+    }
+}
+
+impl Aligned {
+    fn copy(data: &[u8]) -> Aligned {
+        let mut bytes = vec![0; data.len() + align_of::<Record>()];
+        let start = bytes.as_ptr().align_offset(align_of::<Record>());
+        bytes[start..start + data.len()].copy_from_slice(data);
+        Aligned { bytes, start, len: data.len() }
     }
 }
 
@@ -95,7 +110,8 @@ mod tests {
         for data in samples {
             let head = [&(data.len() as u32).to_ne_bytes()[..], &[0; 60]].concat();
             let waiting = Waiting::new(&[head, data.to_vec()].concat());
-            ahead.captures(waiting.data(), |_, bytes| found.push(bytes.to_vec()));
+            let batch = waiting.samples().next().unwrap();
+            ahead.captures(batch, |_, bytes| found.push(bytes.to_vec()));
         }
         found
     }
@@ -129,9 +145,17 @@ mod tests {
 
     #[test]
     fn a_batch_that_claims_too_much() {
+        let counts = |value: &[u8]| -> Vec<usize> {
+            Waiting::new(value).samples().map(|data| Record::all_in(data).len()).collect()
+        };
         let mut value = vec![0; 64 + 128];
         value[..4].copy_from_slice(&u32::MAX.to_ne_bytes());
-        assert_eq!(Record::all_in(Waiting::new(&value).data()).len(), 2);
-        assert_eq!(Waiting::new(&[]).data().len(), 0);
+        value[20..24].copy_from_slice(&u32::MAX.to_ne_bytes());
+        assert_eq!(counts(&value), [2, 0]);
+        value.resize(64 + BATCH_BYTES + 192, 0);
+        assert_eq!(counts(&value), [BATCH_BYTES / 64, 3]);
+        value.resize(size_of::<crate::bpf::skel::types::batch>(), 0);
+        assert_eq!(counts(&value), [BATCH_BYTES / 64, ASIDE_BYTES / 64]);
+        assert_eq!(counts(&[]), [0, 0]);
     }
 }

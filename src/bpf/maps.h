@@ -85,6 +85,28 @@ struct {
 	__type(value, __u64);
 } allowance SEC(".maps");
 
+/*
+ * How often a batch found no ring on its CPU, or a dead one. User space looks
+ * which CPU that is when the count has grown.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} ringless SEC(".maps");
+
 const volatile struct knobs knobs;
+
+/* Count where packets of one CPU may interleave; of several CPUs each has its
+ * own count.
+ */
+static __always_inline void count_add(__u64 *count, __u64 more)
+{
+	if (knobs.realtime)
+		__sync_fetch_and_add(count, more);
+	else
+		*count += more;
+}
 
 #endif /* XDPLOG_MAPS_H */

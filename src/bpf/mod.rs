@@ -24,6 +24,8 @@ pub mod skel {
 pub const MAX_IFACES: usize = 64;
 /// Bytes in one batch at most.
 pub const BATCH_BYTES: usize = 65472;
+/// Bytes that can wait aside of a batch.
+pub const ASIDE_BYTES: usize = 32_768;
 /// Bytes of one frame that are captured in one batch at most.
 pub const CAPTURE_MAX: usize = BATCH_BYTES - size_of::<Capture>();
 /// Samples that the rest of a frame comes in at most.
@@ -33,6 +35,10 @@ pub const AHEAD_MAX: usize = 4;
 pub const OFFSET_MAX: usize = 0xffff;
 /// A batch older than this many ns goes out with the next packet.
 pub const BATCH_AGE_NS: u64 = 1_000_000;
+/// What the flush program answers: something waits on, try again.
+pub const FLUSH_AGAIN: u32 = 1;
+/// Something waits, and its CPU has no ring that it could go to.
+pub const FLUSH_GONE: u32 = 2;
 /// Bit of `knobs.families` for IPv4.
 pub const FAMILY_IPV4: u32 = 1;
 /// Bit of `knobs.families` for IPv6.
@@ -154,11 +160,16 @@ pub struct BatchHead {
     pub busy: u32,
     /// A packet at or after this time (`CLOCK_MONOTONIC`, ns) emits it.
     pub due_ns: u64,
-    /// The ring had no room, the last time.
+    /// Why nothing could be emitted the last time, if so.
     pub blocked: u32,
-    /// Packets to leave out until the next sample.
-    pub skip: u32,
-    reserved: [u64; 5],
+    /// Bytes that wait behind those of the batch.
+    pub aside_used: u32,
+    /// A program is at work there.
+    pub aside_busy: u32,
+    zero: u32,
+    /// What `--sample` counts by.
+    pub sampling: u64,
+    reserved: [u64; 3],
 }
 
 /// What precedes the bytes of a captured frame: `struct capture`.
@@ -209,13 +220,15 @@ same_layout!(Counters, skel::types::counters, 120,
 same_layout!(OverflowKey, skel::types::overflow_key, 20,
     addr 0 iface 16 verdict 17 flags 18 zero 19);
 same_layout!(BatchHead, skel::types::batch, 64,
-    used 0 busy 4 due_ns 8 blocked 16 skip 20 reserved 24);
+    used 0 busy 4 due_ns 8 blocked 16 aside_used 20 aside_busy 24 zero 28 sampling 32
+    reserved 40);
 const _: () = {
     assert!(align_of::<Record>() <= 4);
     assert!(align_of::<Capture>() <= 4);
     assert!(offset_of!(skel::types::batch, data) == size_of::<BatchHead>());
+    assert!(offset_of!(skel::types::batch, aside) == size_of::<BatchHead>() + BATCH_BYTES);
     assert!(size_of::<skel::types::batch>() == 64 + 2 * BATCH_BYTES + 256);
-    assert!(size_of::<skel::types::knobs>() == 36);
+    assert!(size_of::<skel::types::knobs>() == 40);
 };
 
 /// The address that these flags say the bytes hold.

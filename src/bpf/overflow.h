@@ -61,9 +61,9 @@ static __always_inline void overflow_count(const struct record *rec, __u32 slot,
 	if (overflow_by_source(&key))
 		return;
 	count = bpf_map_lookup_elem(&overflow_others, &other);
-	/* Within the map by slot and mask; per CPU, so no atomics. */
+	/* Within the map by slot and mask. */
 	if (count)
-		(*count)++;
+		count_add(count, 1);
 }
 
 #endif /* XDPLOG_OVERFLOW_H */

@@ -112,23 +112,44 @@ struct capture {
 #define CAPTURE_MAX (BATCH_BYTES - sizeof(struct capture))
 #define AHEAD_MAX   4
 
+/* Bytes that can wait aside, 512 records; and the mask for the verifier. */
+#define ASIDE_BYTES 32768
+#define ASIDE_MASK  0x7fff
+
+/* batch.blocked: why nothing could be emitted, the last time. A ring is gone
+ * where the CPU has none, or where it went offline after that was opened.
+ */
+#define RING_FULL 1
+#define RING_GONE 2
+
+/* What the flush program answers: nothing waits any more; something does, as a
+ * packet is at work or the ring is full; something does, as the ring is gone.
+ */
+#define FLUSH_DONE  0
+#define FLUSH_AGAIN 1
+#define FLUSH_GONE  2
+
 /*
- * The records of one CPU on their way to its ring. Written by whatever runs
- * on that CPU only: the XDP program, or the flush program while busy is 0.
+ * The records of one CPU on their way to its ring. Written by programs that run
+ * on that CPU only, data[] and what belongs to it by the one that holds the
+ * claim. A packet that comes in the middle of that is put aside: it is newer
+ * than all in data[], and goes out behind it.
  */
 struct batch {
 	__u32 used;	   /*  0: bytes waiting in data[] */
-	__u32 busy;	   /*  4: a program is at work on this batch */
+	__u32 busy;	   /*  4: the claim: a program is at work on it */
 	__u64 due_ns;	   /*  8: a packet at or after this time emits it */
-	__u32 blocked;	   /* 16: the ring had no room, the last time */
-	__u32 skip;	   /* 20: packets to leave out until the next sample */
-	__u64 reserved[5]; /* 24: data[] starts on a cache line */
-	__u8 data[BATCH_BYTES]; /* 64 */
-	/* Where a packet is parsed that finds no place of its own, and the room
-	 * that the verifier wants to see behind the largest offset in data[].
-	 */
-	struct capture spare; /* 64 + BATCH_BYTES */
-	__u8 room[CAPTURE_MAX + BATCH_SLACK];
+	__u32 blocked;	   /* 16: RING_*, or 0: the last time it went out */
+	__u32 aside_used;  /* 20: bytes waiting in aside[] */
+	__u32 aside_busy;  /* 24: the claim of aside[] and aside_used */
+	__u32 zero;	   /* 28 */
+	__u64 sampling;	   /* 32: what knobs.sample counts by (sample.h) */
+	__u64 reserved[3]; /* 40: data[] starts on a cache line */
+	__u8 data[BATCH_BYTES];	 /* 64 */
+	__u8 aside[ASIDE_BYTES]; /* 64 + BATCH_BYTES */
+	/* What the verifier wants to see behind the largest offset. */
+	struct capture edge;
+	__u8 room[CAPTURE_MAX - ASIDE_BYTES + BATCH_SLACK];
 };
 
 /*
@@ -175,7 +196,8 @@ struct knobs {
 	__u32 sample;	   /*  20: one packet in so many; 0: all */
 	__u32 rate;	   /*  24: packets a second; 0: all */
 	__u32 not_ip;	   /*  28: NOT_IP_* that are recorded */
-	__u32 slot;	   /*  32: of the interface that it is attached to */
+	__u32 realtime;	   /*  32: PREEMPT_RT: packets of a CPU interleave */
+	__u32 slot;	   /*  36: of the interface that it is attached to */
 };
 
 #define FAMILY_IPV4 0x1
@@ -225,9 +247,11 @@ ASSERT_AT(batch, used, 0);
 ASSERT_AT(batch, busy, 4);
 ASSERT_AT(batch, due_ns, 8);
 ASSERT_AT(batch, blocked, 16);
-ASSERT_AT(batch, skip, 20);
+ASSERT_AT(batch, aside_used, 20);
+ASSERT_AT(batch, aside_busy, 24);
+ASSERT_AT(batch, sampling, 32);
 ASSERT_AT(batch, data, 64);
-ASSERT_AT(batch, spare, 64 + BATCH_BYTES);
+ASSERT_AT(batch, aside, 64 + BATCH_BYTES);
 
 ASSERT_SIZE(counters, 56 + 8 * VERDICTS);
 ASSERT_AT(counters, seen, 0);
@@ -246,7 +270,7 @@ ASSERT_AT(overflow_key, verdict, 17);
 ASSERT_AT(overflow_key, flags, 18);
 ASSERT_AT(overflow_key, zero, 19);
 
-ASSERT_SIZE(knobs, 36);
+ASSERT_SIZE(knobs, 40);
 ASSERT_AT(knobs, batch_bytes, 0);
 ASSERT_AT(knobs, families, 4);
 ASSERT_AT(knobs, frags, 8);
@@ -255,6 +279,7 @@ ASSERT_AT(knobs, part, 16);
 ASSERT_AT(knobs, sample, 20);
 ASSERT_AT(knobs, rate, 24);
 ASSERT_AT(knobs, not_ip, 28);
-ASSERT_AT(knobs, slot, 32);
+ASSERT_AT(knobs, realtime, 32);
+ASSERT_AT(knobs, slot, 36);
 
 #endif /* XDPLOG_RECORD_H */

@@ -8,14 +8,20 @@
 
 #define NS_PER_SECOND 1000000000
 
-/* One packet in knobs.sample, on each CPU by itself. */
+/*
+ * One packet in knobs.sample, on each CPU by itself. Not under the claim of the
+ * batch, as packets without it count, too: down from one to the next where no
+ * two packets interleave, and else up, as that is one atomic step.
+ */
 static __always_inline bool not_sampled(struct batch *batch)
 {
-	if (batch->skip) {
-		batch->skip--;
+	if (knobs.realtime)
+		return __sync_fetch_and_add(&batch->sampling, 1) % knobs.sample;
+	if (batch->sampling) {
+		batch->sampling--;
 		return true;
 	}
-	batch->skip = knobs.sample - 1;
+	batch->sampling = knobs.sample - 1;
 	return false;
 }
 

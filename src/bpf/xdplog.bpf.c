@@ -33,6 +33,23 @@ static __always_inline bool selected(const struct record *rec)
 	       (rec->flags & REC_IPV6 ? FAMILY_IPV6 : FAMILY_IPV4);
 }
 
+/* Every frame counts here, whatever its fate. */
+static __always_inline void count_frame(struct counters *count, __u64 len,
+					int verdict)
+{
+	__u64 *of_verdict = &count->verdicts[verdict & (VERDICTS - 1)];
+
+	if (knobs.realtime) {
+		__sync_fetch_and_add(&count->seen, 1);
+		__sync_fetch_and_add(&count->bytes, len);
+		__sync_fetch_and_add(of_verdict, 1);
+		return;
+	}
+	count->seen++;
+	count->bytes += len;
+	(*of_verdict)++;
+}
+
 static __always_inline void observe(struct xdp_md *ctx, struct batch *batch,
 				    struct counters *count, __u32 slot,
 				    int verdict)
@@ -40,29 +57,29 @@ static __always_inline void observe(struct xdp_md *ctx, struct batch *batch,
 	void *data = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
 	__u64 now = bpf_ktime_get_ns();
-	bool nested = batch->busy;
-	struct record *rec;
+	bool claimed = batch_claim(batch);
+	struct record *place = NULL, *rec, apart;
+	__u64 len, *fate;
 	__u32 cap = 0;
-	__u64 len;
-
-	batch->busy = 1;
-	barrier();
 
 	/* The linear part is all of the frame where there are no fragments. */
 	len = knobs.frags ? bpf_xdp_get_buff_len(ctx) : end - data;
-	count->seen++;
-	count->bytes += len;
-	count->verdicts[verdict & (VERDICTS - 1)]++;
+	count_frame(count, len, verdict);
 
 	if (knobs.snaplen)
 		cap = len < knobs.snaplen ? len : knobs.snaplen;
-	rec = batch_slot(ctx, batch, batch_need(cap), now, nested);
+	/* Parsed where it is to stay. Without a place there it is parsed all
+	 * the same, so that the packet's fate is known.
+	 */
+	if (claimed)
+		place = batch_slot(ctx, batch, batch_need(cap), now);
+	rec = place ? place : &apart;
 	if (parse_frame(ctx, len, rec)) {
-		count->not_ip++;
+		fate = &count->not_ip;
 	} else if (!selected(rec)) {
-		count->unselected++;
+		fate = &count->unselected;
 	} else if (sampled_out(batch, now)) {
-		count->sampled_out++;
+		fate = &count->sampled_out;
 	} else {
 		rec->ts_lo = now;
 		rec->ts_hi = now >> 32;
@@ -71,20 +88,19 @@ static __always_inline void observe(struct xdp_md *ctx, struct batch *batch,
 		rec->rule = 0;
 		rec->rxq = ctx->rx_queue_index;
 		rec->iface = slot;
-		if (batch_commit(ctx, batch, rec, cap, now, nested)) {
-			count->recorded++;
+		if (batch_keep(ctx, batch, place, rec, cap, now, claimed)) {
+			fate = &count->recorded;
 		} else {
 			/* The table before the counter: user space drains when
 			 * the counter has grown, and must find what made it.
 			 */
 			overflow_count(rec, slot, verdict);
-			count->overflowed++;
+			fate = &count->overflowed;
 		}
 	}
+	count_add(fate, 1);
 
-	barrier();
-	/* Nested, the flag is the interrupted program's to clear. */
-	batch->busy = nested;
+	batch_leave(ctx, batch, claimed);
 }
 
 /* User space sets BPF_F_XDP_HAS_FRAGS where the kernel has it. */
@@ -105,30 +121,16 @@ int xdplog(struct xdp_md *ctx)
 
 /*
  * Run by user space, on the CPU whose batch it is, when packets have stopped
- * coming and some wait. 0: nothing waits any more; 1: ask again, as this came
- * in the middle of a packet, or the ring is full.
+ * coming and some wait. FLUSH_*.
  */
 SEC("raw_tp")
 int xdplog_flush(void *ctx)
 {
 	struct batch *batch = batch_of_this_cpu();
-	__u32 left;
 
 	if (!batch)
-		return 0;
-	if (batch->busy)
-		return 1;
-	batch->busy = 1;
-	barrier();
-	if (batch->used)
-		batch_emit(ctx, batch, bpf_ktime_get_ns());
-	else
-		/* User space will look away: the next packet emits itself,
-		 * however long ago it read the clock.
-		 */
-		batch->due_ns = 0;
-	left = batch->used;
-	barrier();
-	batch->busy = 0;
-	return left != 0;
+		return FLUSH_DONE;
+	if (!batch_claim(batch))
+		return FLUSH_AGAIN;
+	return batch_flush(ctx, batch);
 }

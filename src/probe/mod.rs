@@ -58,6 +58,16 @@ pub struct Setup {
     pub rate: u32,
     /// `NOT_IP_*` bits of the frames that are recorded though they are not IP.
     pub not_ip: u32,
+    /// Packets of one CPU may interleave: see [`is_realtime`].
+    pub realtime: bool,
+}
+
+/// Whether this kernel is one with `PREEMPT_RT`, where what receives packets is a
+/// thread that another one on its CPU may preempt. Such a kernel says so in its
+/// version (`scripts/mkcompile_h`, later `init/Makefile`).
+pub fn is_realtime() -> bool {
+    nix::sys::utsname::uname()
+        .is_ok_and(|kernel| kernel.version().to_string_lossy().contains("PREEMPT_RT"))
 }
 
 /// The loaded programs and their maps: one for each interface, so that each knows
@@ -135,6 +145,10 @@ fn open<'obj>(
         open.progs.xdplog.set_flags(libbpf_sys::BPF_F_XDP_HAS_FRAGS);
     }
     open.maps.batches.set_max_entries(host.cpus).context("cannot size the batches")?;
+    // Of itself libbpf takes the number of CPUs, beyond which a CPU's may be.
+    for map in [&mut open.maps.events, &mut open.maps.events_quiet] {
+        map.set_max_entries(host.cpus).context("cannot size the table of rings")?;
+    }
     for table in [&mut open.maps.overflow_a, &mut open.maps.overflow_b] {
         table.set_max_entries(setup.overflow_sources).context("cannot size a table")?;
     }
@@ -149,6 +163,7 @@ fn open<'obj>(
     knobs.not_ip = setup.not_ip;
     knobs.families = setup.families;
     knobs.frags = host.frags.into();
+    knobs.realtime = setup.realtime.into();
     knobs.slot = slot as u32;
     let snaplen = knobs.snaplen;
     Ok((open, snaplen))
@@ -166,6 +181,7 @@ struct Maps<'fd> {
     overflow: BorrowedFd<'fd>,
     overflow_others: BorrowedFd<'fd>,
     allowance: BorrowedFd<'fd>,
+    ringless: BorrowedFd<'fd>,
 }
 
 /// Load the program for the interface in this slot, with the maps of the first.
@@ -184,6 +200,7 @@ fn load_for(slot: usize, setup: &Setup, host: Host, first: Maps<'_>) -> Result<O
         (&mut maps.overflow, first.overflow),
         (&mut maps.overflow_others, first.overflow_others),
         (&mut maps.allowance, first.allowance),
+        (&mut maps.ringless, first.ringless),
     ] {
         map.reuse_fd(first).context("cannot share a map")?;
     }
@@ -232,6 +249,7 @@ impl Probe {
             overflow: maps.overflow.as_fd(),
             overflow_others: maps.overflow_others.as_fd(),
             allowance: maps.allowance.as_fd(),
+            ringless: maps.ringless.as_fd(),
         };
         let others: Vec<usize> = (1..self.slots()).collect();
         let (setup, host) = (&self.setup, self.host);

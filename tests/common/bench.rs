@@ -48,6 +48,7 @@ impl Bench {
             sample: 0,
             rate: 0,
             not_ip: NOT_IP_OTHER | NOT_IP_BROKEN,
+            realtime: false,
         }
     }
 
