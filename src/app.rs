@@ -24,11 +24,13 @@ use crate::mailbox::Mailbox;
 use crate::pressure::Pressure;
 use crate::probe::{self, Interface, Probe, Ring, Setup, advice, ring};
 use crate::reader::{self, Common, Limit, Reader};
+use crate::ready::ReadyFile;
 use crate::report::Report;
 use crate::shutdown::{self, Shutdown, is_ignored};
 use crate::signals::{Attaching, Signals};
-use crate::sink::{Closed, Destination, Files, Framing, Full, Output};
+use crate::sink::{Closed, Framing, Full};
 use crate::talk::{say, say_last};
+use crate::target;
 
 /// How a run ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub fn run_with(
     config: &Config,
     start: impl FnOnce(&Config, &[String], Vec<Ring>, &Common) -> Result<Vec<Reading>>,
 ) -> Result<Outcome> {
+    // Before all else: whoever waits for it is not to find that of an earlier run.
+    let ready = config.ready_file.as_deref().map(ReadyFile::clear).transpose()?;
     let cpus = sysconf_positive(SysconfVar::_NPROCESSORS_ONLN)?;
     let open_at_start = probe::open_descriptors();
     probe::reserve_descriptors(open_at_start, cpus.get(), config.ifaces.len())?;
@@ -69,7 +73,7 @@ pub fn run_with(
     let counters = probe.counters()?;
     let mut pressure = Pressure::new(probe.overflow()?, Arc::clone(&mailbox));
     let full = Arc::new(Full::new(config.wait_when_full));
-    let destination = Arc::new(destination(config, framing(config, &names, &probe)?, &full)?);
+    let destination = Arc::new(target::open(config, framing(config, &names, &probe)?, &full)?);
     // Not before: to open a pipe takes until someone reads it, and nothing is
     // attached yet that a signal's usual end would not take along.
     heed_ctrl_c(&events_tx).inspect_err(|_| destination.abandon())?;
@@ -96,6 +100,7 @@ pub fn run_with(
         names: &names,
         ring_size,
         attaching: &attaching,
+        ready: ready.as_ref(),
     };
     let watched = control.watch(&mut pressure, events);
     // All detached; a packet that is still under way ends before the drain does.
@@ -233,29 +238,6 @@ fn framing(config: &Config, names: &Arc<Names>, probe: &Probe) -> Result<Framing
     })
 }
 
-/// Open what the log is written to.
-fn destination(config: &Config, framing: Framing, full: &Arc<Full>) -> Result<Destination> {
-    let Some(plan) = &config.files else {
-        let output = Output::stdout(Arc::clone(full)).context("cannot use stdout")?;
-        if config.format == FormatName::Pcapng && output.is_terminal() {
-            return Err(advice::binary_to_terminal());
-        }
-        return Destination::stream(output, framing).context("cannot use stdout");
-    };
-    let full = Arc::clone(full);
-    let opened = match Output::is_device(&plan.path) {
-        true if plan.rotates() => return Err(advice::no_rotation(&plan.path)),
-        true => match Output::device(&plan.path, full) {
-            Ok(device) if config.format == FormatName::Pcapng && device.is_terminal() => {
-                return Err(advice::binary_to_terminal());
-            }
-            device => device.and_then(|device| Destination::stream(device, framing)),
-        },
-        false => Files::open(plan.clone(), framing, full).and_then(Destination::files),
-    };
-    opened.map_err(|err| advice::cannot_open(&plan.path, &err))
-}
-
 /// What a reader's thread answers.
 pub type Reading = JoinHandle<(Tally, Result<()>)>;
 
@@ -362,9 +344,9 @@ fn conclude(
     drained: Result<()>,
 ) -> Result<Outcome> {
     let failed = match (closed, stop) {
-        (Some(Closed::Failed(err)), _) => {
-            let path = config.files.as_ref().map(|plan| plan.path.as_path());
-            Err(advice::output_failed(path, &err, ledger.total().lost))
+        (Some(Closed::Failed(failure)), _) => {
+            let (plan, waits) = (config.files.as_ref(), config.wait_when_full);
+            Err(crate::advice::output_failed(&failure, plan, waits, ledger.total().lost))
         }
         (_, Stop::Failed(err)) => Err(err),
         (_, Stop::Deserted) => Err(advice::deserted()),

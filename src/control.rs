@@ -3,13 +3,11 @@
 
 #![forbid(unsafe_code)]
 
-use std::fs::{self, File};
 use std::io::{self, IsTerminal};
-use std::path::Path;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant as Tick, MissedTickBehavior, interval, interval_at, sleep};
@@ -19,6 +17,7 @@ use crate::iface_names::Names;
 use crate::names::plain;
 use crate::pressure::Pressure;
 use crate::probe::{Attachment, CounterMap, Interface, News, Probe, advice};
+use crate::ready::{Ready, ReadyFile};
 use crate::shutdown::is_ignored;
 use crate::signals::Attaching;
 use crate::sink::{Destination, Full};
@@ -74,6 +73,8 @@ pub struct Control<'a> {
     pub ring_size: u64,
     /// Told when signals have their usual end no more.
     pub attaching: &'a Attaching,
+    /// What to make when all is attached.
+    pub ready: Option<&'a ReadyFile>,
 }
 
 impl Control<'_> {
@@ -103,12 +104,11 @@ impl Control<'_> {
             signal(SignalKind::from_raw(nix::libc::SIGXFSZ)).context("cannot handle SIGXFSZ")?;
         // All that can be refused is, before the first is touched.
         self.ifaces.iter().try_for_each(|iface| self.probe.check_free(iface))?;
-        self.config.ready_file.as_deref().map_or(Ok(()), remove_stale)?;
         *self.attaching.lock().unwrap_or_else(PoisonError::into_inner) = true;
 
         let (mut attached, mut since) = (Vec::new(), Instant::now());
         let why = match self.start(&mut attached) {
-            Ok(()) => {
+            Ok(_ready) => {
                 since = Instant::now();
                 self.look(&mut attached, since, pressure, events, terminate).await
             }
@@ -122,9 +122,10 @@ impl Control<'_> {
         Ok((why, since.elapsed()))
     }
 
-    /// Attach to all interfaces, and tell whoever waits for that. What was attached
-    /// until something failed is in `attached`, too.
-    fn start(&self, attached: &mut Vec<Attachment>) -> Result<()> {
+    /// Attach to all interfaces, and tell whoever waits for that; those are told as
+    /// long as the answer lives. What was attached until something failed is in
+    /// `attached`, too.
+    fn start(&self, attached: &mut Vec<Attachment>) -> Result<Option<Ready>> {
         for (slot, iface) in self.ifaces.iter().enumerate() {
             match self.probe.attach(slot, iface, self.config.mode) {
                 Ok(attachment) => attached.push(attachment),
@@ -147,12 +148,9 @@ impl Control<'_> {
             }
             announce(attached, self.ring_size);
         }
-        if let Some(path) = &self.config.ready_file {
-            File::create_new(path).with_context(|| advice::ready_file(path))?;
-        }
         // Who waits for a log's head shall have it.
         self.destination.ask_begin();
-        Ok(())
+        self.ready.map(ReadyFile::create).transpose()
     }
 
     /// Look after what is attached, until there is a reason to stop.
@@ -238,7 +236,7 @@ impl Control<'_> {
     fn mind_room(&self, told_full: &mut bool) {
         if self.full.is_waiting() != *told_full {
             *told_full = !*told_full;
-            say(&format!("xdplog: {}", advice::disk_full(*told_full)));
+            say(&format!("xdplog: {}", crate::advice::disk_full(*told_full)));
         }
     }
 
@@ -279,16 +277,4 @@ fn announce(attached: &[Attachment], ring_size: u64) {
         ifaces.join(", "),
         ring_size / 1024
     ));
-}
-
-/// A ready file from an earlier run would tell who waits for it too early. What
-/// is not one, an empty file, is left alone: creating it fails then.
-fn remove_stale(path: &Path) -> Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_file() && meta.len() == 0 => {
-            fs::remove_file(path).with_context(|| advice::ready_file(path))
-        }
-        Ok(_) => Err(anyhow!("it exists, and is no ready file")).context(advice::ready_file(path)),
-        Err(_) => Ok(()),
-    }
 }

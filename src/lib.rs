@@ -17,6 +17,7 @@
 #![deny(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod advice;
 pub mod app;
 pub mod bpf;
 pub mod cli;
@@ -25,6 +26,7 @@ pub mod config;
 pub mod control;
 pub mod format;
 pub mod iface_names;
+pub mod inherited;
 pub mod ledger;
 pub mod list;
 pub mod mailbox;
@@ -32,10 +34,12 @@ pub mod names;
 pub mod pressure;
 pub mod probe;
 pub mod reader;
+pub mod ready;
 pub mod report;
 pub mod shutdown;
 pub mod signals;
 pub mod sink;
 pub mod status;
 pub mod talk;
+pub mod target;
 pub mod usage;

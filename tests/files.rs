@@ -4,7 +4,9 @@
 mod common;
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -13,7 +15,9 @@ use common::host::pin_to;
 use common::live::{Sender, flood};
 use common::logs::{Dir, agrees, len, packets, run_flooded, start};
 use common::net::Net;
-use common::process::{Logged, Xdplog, assert_balanced, assert_refused, count, run, wait_until};
+use common::process::{
+    BIN, Logged, Xdplog, assert_balanced, assert_refused, command, count, run, wait_until,
+};
 use nix::sys::signal::Signal;
 
 const FORMATS: [&str; 4] = ["classic", "text", "json", "pcapng"];
@@ -117,6 +121,95 @@ fn a_dash_is_stdout_and_devices_are_written_to() {
     assert!(ended.stderr.contains(&said), "{}", ended.stderr);
 }
 
+/// Run by a shell, with descriptors as `redirected`, and with stderr collected.
+fn start_redirected(net: &Net, args: &str, redirected: &str) -> Command {
+    let mut command = Command::new("ip");
+    let script = format!("exec {BIN} here0 --stats-format json {args} \"$@\" {redirected}");
+    command.args(["netns", "exec", &net.here, "sh", "-c", &script, "sh"]);
+    command.stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn a_stdout_that_is_closed_is_refused() {
+    let (net, dir) = (Net::new(), Dir::new());
+    let log = dir.path("log");
+    for (args, redirected, said) in [
+        ("", ">&-", "stdout is closed, or not open for writing"),
+        ("-w -", ">&-", "stdout is closed, or not open for writing"),
+        ("-f pcapng", "</dev/null >&-", "stdout is closed"),
+        ("", "1</dev/null", "stdout is closed, or not open for writing"),
+        ("-w /dev/stdout", ">&-", "cannot open /dev/stdout: Bad file descriptor"),
+        ("-w /dev/fd/7", "", "cannot open /dev/fd/7: Bad file descriptor"),
+        ("-w /dev/fd/7", "7</dev/null", "cannot open /dev/fd/7: Bad file descriptor"),
+    ] {
+        let output = start_redirected(&net, args, redirected).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args} {redirected}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(stderr.contains(said) && stderr.contains("Next: "), "{stderr}");
+    }
+    // Who writes elsewhere does not need it; /dev/null is as good as any place.
+    for (args, redirected) in [(format!("-w {log}"), ">&-"), (String::new(), ">/dev/null")] {
+        let xdplog = Xdplog::start_command(start_redirected(&net, &args, redirected));
+        net.tap_there(0).send(&frame());
+        let ended = xdplog.stop();
+        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+        assert_eq!(count(&ended.summary(), "logged"), 1);
+    }
+    assert_eq!(packets("classic", log.as_ref()), (1, 0));
+}
+
+#[test]
+fn names_of_descriptors_are_those() {
+    let (net, dir) = (Net::new(), Dir::new());
+    for (format, name, number) in
+        [("classic", "/dev/stdout", 1), ("pcapng", "/dev/fd/1", 1), ("json", "/proc/self/fd/9", 9)]
+    {
+        let path = dir.path(format);
+        let (args, to) = (format!("-f {format} -w {name}"), format!("{number}>{path}"));
+        let xdplog = Xdplog::start_command(start_redirected(&net, &args, &to));
+        flood(&net, 0, &frame(), 10);
+        let ended = xdplog.stop();
+        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+        let summary = ended.summary();
+        let logged = (count(&summary, "logged"), count(&summary, "summarised"));
+        assert_eq!(packets(format, path.as_ref()), logged);
+        assert!(logged.0 > 0);
+    }
+}
+
+#[test]
+fn a_pipe_without_a_reader_is_told() {
+    let (net, dir) = (Net::new(), Dir::new());
+    let path = dir.path("pipe");
+    nix::unistd::mkfifo(&*path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut command = command(&net, &["here0", "-q", "-c", "1", "-w", &path]);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    stderr.read_line(&mut said).unwrap();
+    assert!(said.contains(&format!("{path} is a pipe that nobody reads yet")), "{said}");
+    assert!(!net.has_xdp(0), "nothing is attached before");
+    let mut reader = File::open(&path).unwrap();
+    wait_until("it is attached", || net.has_xdp(0));
+    let tap = net.tap_there(0);
+    // Attached is not yet ready.
+    let log = thread::spawn(move || {
+        let mut log = String::new();
+        reader.read_to_string(&mut log).map(|_| log)
+    });
+    while child.try_wait().unwrap().is_none() {
+        tap.send(&frame());
+        thread::yield_now();
+    }
+    assert!(child.wait().unwrap().success());
+    assert_eq!(log.join().unwrap().unwrap(), "LOG: SRC 10.1.2.3, ACTION 2\n");
+    said.clear();
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "", "once, and nothing else");
+}
+
 #[test]
 fn a_pipe_by_its_name() {
     let (net, dir) = (Net::new(), Dir::new());
@@ -211,6 +304,33 @@ fn only_the_last_are_kept() {
 }
 
 #[test]
+fn those_of_earlier_runs_count_among_the_last() {
+    let (net, dir) = (Net::new(), Dir::new());
+    let path = dir.path("log");
+    run_flooded(&net, 20_000, &["-w", &path, "--rotate-size", "100K", "--compress"]);
+    let first = dir.names().len();
+    assert!(first > 4, "{:?}", dir.names());
+    // Others' are none of them.
+    fs::write(dir.path("log-20261123"), "precious").unwrap();
+    let keep = ["-w", &path, "--rotate-size", "100M", "--rotate-keep", "3"];
+    run_flooded(&net, 100, &keep);
+    let last = format!("log-{:06}", first + 1);
+    let before = [format!("log-{:06}.zst", first - 1), format!("log-{first:06}.zst")];
+    assert_eq!(dir.names(), [&before[..], &[last, "log-20261123".into()]].concat());
+    // Nor does the number grow of those that each of which is killed leaves behind.
+    for _ in 0..5 {
+        let xdplog = start(&net, &keep);
+        wait_until("the oldest went", || dir.names().len() <= 1 + 3 + 1);
+        xdplog.signal(Signal::SIGKILL);
+        assert!(!xdplog.end().status.success());
+    }
+    // What a start that is refused would remove stays.
+    let names = dir.names();
+    assert_refused(&run(&net, &[&["nope0"], &keep[..]].concat()), &["nope0"]);
+    assert_eq!(dir.names(), names);
+}
+
+#[test]
 fn compressed() {
     for format in ["classic", "pcapng"] {
         let (net, dir) = (Net::new(), Dir::new());
@@ -240,13 +360,51 @@ fn a_second_run_goes_on_with_the_next_number() {
     assert!(numbers.iter().copied().eq(1..=names.len() as u32), "{names:?}");
     assert!(names.len() > first.len());
     // What has another name is not touched, whatever is overwritten.
-    fs::write(dir.path("log-1"), "precious").unwrap();
+    let others = ["log-1", "log-20261123", "log-0000001", "log-000001.gz"];
+    for name in others {
+        fs::write(dir.path(name), "precious").unwrap();
+    }
+    // All that this log's files may be called is.
+    fs::write(dir.path("log-000099.zst.part"), "half").unwrap();
     let before = net.received(0);
     let ended = run_flooded(&net, 100, &["-w", &path, "--rotate-size", "1M", "--overwrite"]);
-    assert_eq!(dir.names(), ["log-000001", "log-1"]);
+    let mut left = [&others[..], &["log-000001"]].concat();
+    left.sort();
+    assert_eq!(dir.names(), left);
+    for name in others {
+        assert_eq!(fs::read_to_string(dir.path(name)).unwrap(), "precious");
+        fs::remove_file(dir.path(name)).unwrap();
+    }
     let logged = packets("classic", &dir.files()[0]).0;
     assert_eq!(logged, count(&ended.summary(), "logged"));
     assert_eq!(count(&ended.summary(), "seen"), net.received(0) - before);
+}
+
+#[test]
+fn what_is_compressed_already_is_not_overwritten() {
+    let (net, dir) = (Net::new(), Dir::new());
+    let path = dir.path("log");
+    for name in ["log-000001.zst", "log-000003.zst.part"] {
+        fs::write(dir.path(name), "precious").unwrap();
+    }
+    let args = ["-w", &path, "--rotate-size", "1M", "--compress"];
+    run_flooded(&net, 100, &args);
+    // The number of one that is being compressed is taken, too.
+    assert_eq!(dir.names(), ["log-000001.zst", "log-000003.zst.part", "log-000004.zst"]);
+    // Someone makes one meanwhile.
+    let xdplog = start(&net, &args);
+    fs::write(dir.path("log-000005.zst"), "precious").unwrap();
+    flood(&net, 0, &frame(), 100);
+    let ended = xdplog.stop();
+    assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
+    let said = format!("cannot compress {path}-000005: File exists");
+    assert!(ended.stderr.contains(&said), "{}", ended.stderr);
+    for name in ["log-000001.zst", "log-000003.zst.part", "log-000005.zst"] {
+        assert_eq!(fs::read_to_string(dir.path(name)).unwrap(), "precious");
+    }
+    let ours = [dir.path("log-000004.zst").into(), dir.path("log-000005").into()];
+    let logged: u64 = ours.iter().map(|path: &PathBuf| packets("classic", path).0).sum();
+    assert_eq!(logged, net.received(0));
 }
 
 #[test]
@@ -329,22 +487,44 @@ fn a_rotated_log_goes_on_to_the_next_file_when_asked() {
 
 #[test]
 fn it_cannot_be_opened_anew() {
-    for more in [&[][..], &["--rotate-size", "1M"]] {
+    for (more, name) in [(&[][..], "log"), (&["--rotate-size", "1M"], "log-000002")] {
         let (net, dir) = (Net::new(), Dir::new());
-        let logs = dir.path("logs");
+        let (logs, moved) = (dir.path("logs"), dir.path("moved"));
         fs::create_dir(&logs).unwrap();
         let path = format!("{logs}/log");
         let xdplog = start(&net, &[&["-w", &path], more].concat());
         flood(&net, 0, &frame(), 1000);
-        fs::rename(&logs, dir.path("moved")).unwrap();
+        let only = fs::read_dir(&logs).unwrap().next().unwrap().unwrap().path();
+        fs::rename(only, &moved).unwrap();
+        fs::remove_dir(&logs).unwrap();
         xdplog.signal(Signal::SIGHUP);
         let ended = xdplog.end();
         assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
-        assert!(ended.stderr.contains(&format!("cannot write to {path}")), "{}", ended.stderr);
-        let moved = fs::read_dir(dir.path("moved")).unwrap().map(|e| e.unwrap().path()).collect();
-        let moved: Vec<PathBuf> = moved;
-        agrees(&net, &ended, "classic", &moved);
+        // That which failed is named, not what its name is made of.
+        let said = format!("cannot open {logs}/{name}: No such file");
+        assert!(ended.stderr.contains(&said), "{}", ended.stderr);
+        assert!(ended.stderr.contains("Next: see what became of its directory"));
+        agrees(&net, &ended, "classic", &[moved.into()]);
         assert!(!net.has_xdp(0));
+    }
+}
+
+#[test]
+fn a_directory_that_is_moved_takes_its_log_along() {
+    for more in [&[][..], &["--rotate-size", "1M"]] {
+        let (net, dir) = (Net::new(), Dir::new());
+        let (logs, moved) = (dir.path("logs"), dir.path("moved"));
+        fs::create_dir(&logs).unwrap();
+        let xdplog = start(&net, &[&["-w", &format!("{logs}/log")], more].concat());
+        flood(&net, 0, &frame(), 1000);
+        fs::rename(&logs, &moved).unwrap();
+        xdplog.signal(Signal::SIGHUP);
+        flood(&net, 0, &frame(), 1000);
+        let ended = xdplog.stop();
+        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+        let files: Vec<PathBuf> =
+            fs::read_dir(moved).unwrap().map(|entry| entry.unwrap().path()).collect();
+        agrees(&net, &ended, "classic", &files);
     }
 }
 

@@ -41,9 +41,14 @@ impl Tmpfs {
 
     /// Flood until nothing more can be written.
     fn fill(&self, net: &Net) {
+        self.fill_by(net, 20_000);
+    }
+
+    /// The same, by so many packets at a time.
+    fn fill_by(&self, net: &Net, packets: u32) {
         let left = || statvfs(self.0.0.path()).unwrap().blocks_available();
         wait_until("the disk is full", || {
-            flood(net, 0, &frame(), 20_000);
+            flood(net, 0, &frame(), packets);
             left() == 0
         });
     }
@@ -73,7 +78,11 @@ fn a_disk_that_fills_up_ends_it_with_the_last_whole_record() {
         let said =
             format!("No space left on device (os error 28); {lost} packets were not written");
         assert!(ended.stderr.contains(&said), "{}", ended.stderr);
-        assert!(ended.stderr.contains("Next: make room"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("`--on-full wait`"), "{}", ended.stderr);
+        // Of several files it is the last that is full.
+        let last = disk.0.files().pop().unwrap();
+        let said = format!("cannot write to {}: No space", last.display());
+        assert!(ended.stderr.contains(&said), "{}", ended.stderr);
         assert!(!net.has_xdp(0));
     }
 }
@@ -96,6 +105,8 @@ fn a_limit_on_the_size_of_files_is_a_full_disk() {
     assert!(logged > 1000 && lost > 0, "{summary}");
     let said = format!("File too large (os error 27); {lost} packets were not written");
     assert!(ended.stderr.contains(&said), "{}", ended.stderr);
+    let next = "Next: raise the limit on the size of files (`ulimit -f`)";
+    assert!(ended.stderr.contains(next), "{}", ended.stderr);
 }
 
 #[test]
@@ -141,6 +152,8 @@ fn stopped_while_it_waits_for_room() {
         let lost = count(&summary, "lost");
         assert!(lost > 0, "{summary}");
         assert!(ended.stderr.contains(&format!("{lost} packets were not")), "{}", ended.stderr);
+        // Who does so already needs no advice to.
+        assert!(ended.stderr.contains("Next: make room there\n"), "{}", ended.stderr);
     }
 }
 
@@ -170,28 +183,31 @@ fn stopped_while_a_file_opened_anew_waits_for_room_for_its_head() {
 
 #[test]
 fn a_file_that_is_full_is_left_for_another_when_asked() {
-    for (format, rotation) in
-        [("classic", &[][..]), ("pcapng", &[]), ("pcapng", &["--rotate-size", "10M"])]
-    {
+    for (format, rotation, names) in [
+        ("classic", &[][..], ["log", "log"]),
+        ("pcapng", &[], ["log", "log"]),
+        ("pcapng", &["--rotate-size", "10M"], ["log-000001", "log-000002"]),
+    ] {
         let (net, disk, elsewhere) = (Net::new(), Tmpfs::new(), Dir::new());
-        // A link that can be made to lead to another disk.
-        let logs = elsewhere.path("logs");
-        std::os::unix::fs::symlink(disk.0.0.path(), &logs).unwrap();
-        let path = format!("{logs}/log");
-        let xdplog =
-            start(&net, &[&["-f", format, "-w", &path, "--on-full", "wait"], rotation].concat());
-        disk.fill(&net);
-        fs::remove_file(&logs).unwrap();
-        fs::create_dir(&logs).unwrap();
+        let path = disk.0.path("log");
+        let args = ["-f", format, "-w", &path, "--on-full", "wait"];
+        let xdplog = start(&net, &[&args, rotation].concat());
+        // What waits for room is to find it in the next file.
+        disk.fill_by(&net, 2000);
+        flood(&net, 0, &frame(), 1000);
+        // Removed, it takes its room as long as it is open.
+        let mut full = File::open(disk.0.path(names[0])).unwrap();
+        fs::remove_file(disk.0.path(names[0])).unwrap();
         xdplog.signal(Signal::SIGHUP);
-        let files = || {
-            let there = fs::read_dir(&logs).unwrap().map(|entry| entry.unwrap().path());
-            there.chain(disk.0.files()).collect::<Vec<_>>()
-        };
-        wait_until("it goes on there", || files().iter().map(|path| len(path)).sum::<u64>() > ROOM);
+        let next = disk.0.path(names[1]);
+        wait_until("it goes on with the next", || fs::exists(&next).unwrap());
+        let copy = elsewhere.path("log");
+        std::io::copy(&mut full, &mut File::create(&copy).unwrap()).unwrap();
+        drop(full);
+        wait_until("there is room", || len(Path::new(&next)) > 0);
         let ended = xdplog.stop();
         assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
-        let summary = agrees(&net, &ended, format, &files());
+        let summary = agrees(&net, &ended, format, &[copy.into(), next.into()]);
         assert_eq!(count(&summary, "lost"), 0, "{summary}");
     }
 }

@@ -104,6 +104,7 @@ fn of_a_file() {
         &["here0", "-w", &nowhere],
         &[&["here0", "-w", &nowhere], &rotates[..]].concat(),
         &["here0", "--ready-file", &there],
+        &["here0", "--ready-file", &nowhere],
     ] {
         assert_refused_plainly(&run(&net, args), &[plain]);
     }

@@ -110,7 +110,8 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "WHEN", help_heading = HOW)]
     pub color: Option<Color>,
 
-    /// Write to this file instead of stdout, which - is; it must not exist
+    /// Write to this file instead of stdout, which - is; it must not exist, or be
+    /// empty
     #[arg(short, long, value_name = "FILE", help_heading = WHERE)]
     pub write: Option<PathBuf>,
 
@@ -122,7 +123,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = time, help_heading = WHERE)]
     pub rotate_interval: Option<Duration>,
 
-    /// Keep the last N finished files of this run
+    /// Keep the last N finished files, those of earlier runs among them
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1..=MAX), help_heading = WHERE)]
     pub rotate_keep: Option<u32>,
 
@@ -130,7 +131,7 @@ pub struct Args {
     #[arg(long, help_heading = WHERE)]
     pub compress: bool,
 
-    /// Overwrite FILE, or the numbered files of an earlier run
+    /// Replace FILE, or the numbered files of earlier runs
     #[arg(long, help_heading = WHERE)]
     pub overwrite: bool,
 
@@ -159,7 +160,7 @@ pub struct Args {
           help_heading = RUN)]
     pub readers: Readers,
 
-    /// Create this file when all interfaces are attached
+    /// Create this file when all interfaces are attached, and remove it at the end
     #[arg(long, value_name = "PATH", help_heading = RUN)]
     pub ready_file: Option<PathBuf>,
 

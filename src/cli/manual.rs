@@ -50,14 +50,22 @@ pub const EXIT_STATUS: &[Entry] = &[
 
 /// Files that it knows.
 pub const FILES: &[Entry] = &[
-    ("FILE", "What --write names. It is complete by itself at any time after its end."),
+    (
+        "FILE",
+        "What --write names. It is complete by itself at any time after its end, and can be read \
+         by its owner only. A symbolic link is not followed.",
+    ),
     (
         "FILE-000001, FILE-000002, ...",
         "With --rotate-size or --rotate-interval, the number before the extension: \
          packets-000001.json. A second run goes on with the next number.",
     ),
     ("FILE-000001.zst", "The same, finished and compressed by --compress: zstd(1) reads it."),
-    ("PATH", "What --ready-file names: empty, there when all interfaces are attached."),
+    (
+        "PATH",
+        "What --ready-file names: empty, there as long as all interfaces are attached. One that \
+         is there before is removed first.",
+    ),
 ];
 
 /// What it looks for in its environment.

@@ -4,7 +4,6 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Error, anyhow};
@@ -237,19 +236,6 @@ pub fn smaller_ring(wanted: u64, got: u64, err: &io::Error) -> String {
     )
 }
 
-/// The output failed: a file, or stdout.
-pub fn output_failed(path: Option<&Path>, err: &io::Error, dropped: u64) -> Error {
-    let to = path.map_or("stdout".into(), plain);
-    let next = match err.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "make room there, or let it wait with `--on-full wait`".into()
-        }
-        _ => format!("see where {to} leads"),
-    };
-    let (lost, were) = (packets(dropped), if dropped == 1 { "was" } else { "were" });
-    anyhow!("cannot write to {to}: {err}; {lost} {were} not written. Next: {next}")
-}
-
 /// Help, or what is generated, cannot be printed.
 pub fn cannot_print(err: &io::Error) -> Error {
     anyhow!("cannot write to stdout: {err}. Next: see where stdout leads")
@@ -288,44 +274,6 @@ pub fn is_down(iface: &str) -> String {
         "{iface} is down, and no packet comes before it is up. \
          Next: `ip link set dev {iface} up`"
     )
-}
-
-/// The log file cannot be opened.
-pub fn cannot_open(path: &Path, err: &io::Error) -> Error {
-    let path = plain(path);
-    match err.kind() {
-        io::ErrorKind::AlreadyExists => anyhow!(
-            "{path} exists already, and is not overwritten. \
-             Next: name another file, or give --overwrite"
-        ),
-        _ => anyhow!("cannot open {path}: {err}. Next: name another file with --write"),
-    }
-}
-
-/// What is written to is no file.
-pub fn no_rotation(path: &Path) -> Error {
-    anyhow!(
-        "{} is no regular file, so there is nothing to rotate. \
-         Next: leave out --rotate-size and --rotate-interval",
-        plain(path)
-    )
-}
-
-/// pcapng would go to a terminal.
-pub fn binary_to_terminal() -> Error {
-    anyhow!(
-        "pcapng is not for a terminal. Next: write it to a file with `-w FILE`, or pipe it to \
-         what reads it"
-    )
-}
-
-/// The disk is full and is waited for, or is not any more.
-pub fn disk_full(is_full: bool) -> &'static str {
-    if is_full {
-        "no room to write: waiting for it; packets that find none in the ring are summarised"
-    } else {
-        "there is room to write again"
-    }
 }
 
 /// Packets found no room: for how long in all, and how many of how many since
@@ -369,11 +317,6 @@ pub fn moved(from: &str, to: Option<&str>, logged: &str) -> String {
         plain(from),
         plain(logged)
     )
-}
-
-/// The ready file cannot be made; the reason follows.
-pub fn ready_file(path: &Path) -> String {
-    format!("cannot create the ready file (Next: name another path): {}", plain(path))
 }
 
 /// The last interface was deleted.
@@ -459,13 +402,6 @@ mod tests {
             (too_few_descriptors(16, 60), &["is 16", "ulimit -n 60"]),
             (no_capture(), &["5.18", "--format"]),
             (deserted(), &["no interface is left"]),
-            (output_failed(None, &os(libc::ENOSPC), 7), &["stdout", "7 packets", "make room"]),
-            (output_failed(None, &os(libc::EIO), 1), &["; 1 packet was not written."]),
-            (output_failed(Some(Path::new("/l")), &os(libc::EIO), 7), &["cannot write to /l"]),
-            (cannot_open(Path::new("/l"), &os(libc::EEXIST)), &["/l exists", "--overwrite"]),
-            (cannot_open(Path::new("/l"), &os(libc::EACCES)), &["cannot open /l", "--write"]),
-            (no_rotation(Path::new("/dev/null")), &["/dev/null", "--rotate-size"]),
-            (binary_to_terminal(), &["-w FILE"]),
             (none_is_up(), &["xdplog -D"]),
             (too_many_are_up(65, 64), &["65 interfaces", "64 at most", "-i"]),
             (cannot_print(&os(libc::ENOSPC)), &["cannot write to stdout", "No space"]),

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::files::Files;
-use super::{Closed, Ends, Full, Output};
+use super::{Closed, Ends, Failure, Full, Output};
 use crate::shutdown::Shutdown;
 
 /// Where the log goes. Only readers write to it, as that may take as long as it
@@ -221,7 +221,7 @@ impl Destination {
     }
 
     /// Wait until all is done about finished files.
-    pub fn wait(&self) -> io::Result<()> {
+    pub fn wait(&self) -> Result<(), Failure> {
         match &mut *lock(&self.kind) {
             Kind::Stream(..) => Ok(()),
             Kind::Files(files) => files.wait(),

@@ -3,15 +3,16 @@
 
 #![forbid(unsafe_code)]
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::finished::{Finisher, remove};
-use super::names::{earlier, numbered};
-use super::{Closed, Ends, Framing, Full, Mark, Output};
+use super::current::Current;
+use super::finished::Finisher;
+use super::names::{LAST, all, earlier, is_taken, numbered};
+use super::open::{Identity, Place, check_regular};
+use super::{Closed, Ends, Failure, Framing, Full, Mark};
 use crate::shutdown::Shutdown;
 
 /// What was asked for.
@@ -42,49 +43,54 @@ impl Plan {
 #[derive(Debug)]
 pub struct Files {
     plan: Plan,
+    base: Place,
     framing: Framing,
     full: Arc<Full>,
-    /// `None` while it could not be opened.
+    /// `None` before the first is open, and while the next could not be opened.
     current: Option<Current>,
+    /// The file before it.
+    previous: Option<Identity>,
     number: u32,
-    /// What an earlier run left and is to be overwritten, until it is.
-    stale: Option<Vec<PathBuf>>,
+    /// Whether the log has begun.
+    has_begun: bool,
     finisher: Finisher,
 }
 
-#[derive(Debug)]
-struct Current {
-    output: Output,
-    file: File,
-    path: PathBuf,
-    len: u64,
-    opened: Instant,
-    /// Whether it has its head.
-    has_head: bool,
-    /// Whether it holds records, and not just a head.
-    has_records: bool,
-    /// Whether this run made it.
-    is_new: bool,
-}
-
 impl Files {
-    /// Open the first file. Nothing is written yet, nor overwritten.
-    pub fn open(plan: Plan, framing: Framing, full: Arc<Full>) -> io::Result<Files> {
-        let (mut number, mut stale) = (0, Vec::new());
-        if plan.rotates() {
-            let (numbers, paths): (Vec<u32>, Vec<PathBuf>) =
-                earlier(&plan.path)?.into_iter().unzip();
-            if plan.overwrite {
-                stale = paths;
-            } else {
-                // Numbers go on after those of earlier runs, none of which are lost.
-                number = numbers.into_iter().max().unwrap_or(0);
-            }
+    /// Open the first file called after `base`, which `plan.path` is. Nothing is
+    /// written yet, and what there is to overwrite is left as it is.
+    pub fn open(
+        plan: Plan,
+        base: Place,
+        framing: Framing,
+        full: Arc<Full>,
+    ) -> Result<Files, Failure> {
+        let at_base = |err| Failure { doing: "open", path: Some(base.path()), err };
+        let mut before = Vec::new();
+        if plan.rotates() && !plan.overwrite {
+            before = earlier(&base).map_err(at_base)?;
         }
-        let finisher = Finisher::start(plan.compress, plan.keep)?;
-        let stale = plan.overwrite.then_some(stale);
-        let mut files = Files { plan, framing, full, current: None, number, stale, finisher };
-        files.current = Some(files.open_next()?);
+        // Numbers go on after those of earlier runs, none of which are lost.
+        let number = before.last().copied().unwrap_or(0);
+        let finisher =
+            Finisher::start(base.clone(), plan.compress, plan.keep, before).map_err(at_base)?;
+        if plan.overwrite {
+            check_replaceable(&plan, &base).map_err(at_base)?;
+        }
+        let mut files = Files {
+            plan,
+            base,
+            framing,
+            full,
+            current: None,
+            previous: None,
+            number,
+            has_begun: false,
+            finisher,
+        };
+        if !files.plan.overwrite {
+            files.current = Some(files.open_next()?);
+        }
         Ok(files)
     }
 
@@ -94,82 +100,102 @@ impl Files {
     }
 
     /// Open the next file of a rotation, or the only one.
-    fn open_next(&mut self) -> io::Result<Current> {
+    fn open_next(&mut self) -> Result<Current, Failure> {
         if !self.plan.rotates() {
-            let path = self.plan.path.clone();
-            // An empty file has nothing to lose.
-            let is_empty = fs::metadata(&path).is_ok_and(|meta| meta.is_file() && meta.len() == 0);
-            let (file, is_new) = create(&path, self.plan.overwrite || is_empty)?;
-            return self.current(file, path, is_new);
+            return named("open", &self.base, self.open_only());
         }
         loop {
-            let number = self.number.checked_add(1).ok_or(io::ErrorKind::AlreadyExists)?;
-            let path = numbered(&self.plan.path, number);
-            let overwrite = self.stale.as_ref().is_some_and(|stale| stale.contains(&path));
-            let opened = create(&path, overwrite);
+            let number = self.number + 1;
+            let place = numbered(&self.base, number);
+            if number > LAST {
+                let err = io::Error::other("there are no more numbers");
+                return named("open", &place, Err(err));
+            }
             // Someone else's, made meanwhile, is passed over.
-            let is_taken =
-                matches!(&opened, Err(err) if err.kind() == io::ErrorKind::AlreadyExists);
-            if opened.is_ok() || is_taken {
+            let made = is_taken(&self.base, number).and_then(|is_taken| match is_taken {
+                true => Err(ErrorKind::AlreadyExists.into()),
+                false => place.create(),
+            });
+            let is_taken = matches!(&made, Err(err) if err.kind() == ErrorKind::AlreadyExists);
+            if made.is_ok() || is_taken {
                 self.number = number;
             }
             if !is_taken {
-                let (file, is_new) = opened?;
-                return self.current(file, path, is_new);
+                let current =
+                    made.and_then(|file| Current::new(file, place.clone(), true, &self.full));
+                return named("open", &place, current.map(|file| file.numbered(number)));
             }
         }
     }
 
-    fn current(&self, file: File, path: PathBuf, is_new: bool) -> io::Result<Current> {
-        Ok(Current {
-            output: Output::new(file.try_clone()?.into(), Arc::clone(&self.full)),
-            len: file.metadata()?.len(),
-            file,
-            path,
-            opened: Instant::now(),
-            has_head: false,
-            has_records: false,
-            is_new,
-        })
+    /// Make the only file. An empty one has nothing to lose, and is taken.
+    fn open_only(&self) -> io::Result<Current> {
+        let place = &self.base;
+        match place.create() {
+            Err(err) if err.kind() == ErrorKind::AlreadyExists => {
+                if let Some(stat) = place.look()? {
+                    check_regular(&stat)?;
+                    if stat.st_size != 0 {
+                        return Err(err);
+                    }
+                }
+                let current = Current::new(place.take(None)?, place.clone(), false, &self.full)?;
+                if current.len == 0 { Ok(current) } else { Err(err) }
+            }
+            created => Current::new(created?, place.clone(), true, &self.full),
+        }
     }
 
     /// Be ready for records: in the file that is asked for, behind its head.
     pub fn begin(&mut self, shutdown: &Shutdown) -> Result<(), Closed> {
-        self.overwrite().map_err(Closed::Failed)?;
         loop {
-            let ready = match self.full.is_anew() {
-                true => self.reopen(shutdown),
-                false => Ok(()),
-            };
-            match ready.and_then(|()| self.write_head(shutdown)) {
+            match self.begin_once(shutdown) {
                 Err(Closed::Anew) => {}
                 ended => return ended,
             }
         }
     }
 
-    /// Only now, when there is something to log, does what was there go.
-    fn overwrite(&mut self) -> io::Result<()> {
-        let (Some(stale), Some(current)) = (self.stale.take(), &mut self.current) else {
-            return Ok(());
-        };
-        for path in stale.into_iter().filter(|path| *path != current.path) {
-            remove(&path)?;
+    fn begin_once(&mut self, shutdown: &Shutdown) -> Result<(), Closed> {
+        if !self.has_begun {
+            self.has_begun = true;
+            // Only now, when there is something to log, does what was there go.
+            if self.plan.overwrite {
+                self.overwrite().map_err(Closed::Failed)?;
+            }
+            self.finisher.begin();
         }
-        current.len = 0;
-        current.file.set_len(0)
+        if self.full.is_anew() {
+            self.reopen(shutdown)?;
+        }
+        if self.current.is_none() {
+            self.current = Some(self.open_patiently(shutdown, Files::open_next)?);
+        }
+        self.write_head(shutdown)
+    }
+
+    /// Remove what is to be overwritten. It is not written over: so nothing is
+    /// followed, whatever it is by then; who has it open, or by another name, keeps
+    /// it; and the log is nobody else's.
+    fn overwrite(&self) -> Result<(), Failure> {
+        let stale = match self.plan.rotates() {
+            false => vec![self.base.clone()],
+            true => {
+                let numbers = named("list the files of", &self.base, earlier(&self.base))?;
+                numbers.into_iter().flat_map(|number| all(&self.base, number)).collect()
+            }
+        };
+        stale.iter().try_for_each(|place| named("overwrite", place, place.remove()))
     }
 
     fn write_head(&mut self, shutdown: &Shutdown) -> Result<(), Closed> {
-        if self.current.as_ref().is_none_or(|current| current.has_head) {
+        let Some(current) = self.current.as_mut().filter(|current| !current.has_head) else {
             return Ok(());
-        }
+        };
         let head = self.framing.head.as_ref().map_or_else(Vec::new, |head| head());
-        let end = self.append(&head, &Ends::new(&[Mark::at(head.len())]), shutdown).1;
-        if let (Ok(()), Some(current)) = (&end, &mut self.current) {
-            current.has_head = true;
-        }
-        end
+        current.append(&head, &Ends::new(&[Mark::at(head.len())]), shutdown).1?;
+        current.has_head = true;
+        Ok(())
     }
 
     /// Bytes in the current file.
@@ -198,8 +224,8 @@ impl Files {
         (done, Ok(()))
     }
 
-    /// Write what belongs into the current file, or where that is nothing, go on
-    /// to the next.
+    /// Write what belongs into the current file, or where that is nothing, let go
+    /// of it.
     fn write_some(
         &mut self,
         bytes: &[u8],
@@ -209,85 +235,37 @@ impl Files {
         if let Err(closed) = self.begin(shutdown) {
             return (0, Err(closed));
         }
-        let Some(to) = self.fits(bytes.len(), ends) else {
-            return (0, self.rotate(shutdown));
-        };
-        let (written, end) = self.append(&bytes[..to], ends, shutdown);
-        if let Some(current) = &mut self.current {
-            current.has_records |= written > 0;
-        }
-        (written, end)
-    }
-
-    /// How much of `len` bytes belongs into the current file; `None` if nothing.
-    fn fits(&self, len: usize, ends: &Ends<'_>) -> Option<usize> {
-        let Some(current) = &self.current else { return None };
-        let is_old = self.plan.interval.is_some_and(|age| current.opened.elapsed() >= age);
-        if is_old && current.has_records {
-            return None;
-        }
-        let Some(size) = self.plan.size else { return Some(len) };
-        let tail = self.framing.tail_len as u64;
-        let room = size.saturating_sub(current.len + tail);
-        match ends.floor(usize::try_from(room).unwrap_or(usize::MAX).min(len)) {
-            to if to > 0 => Some(to),
-            // A record that is longer than a file may be gets one of its own.
-            _ if !current.has_records => Some(ends.after(0)),
-            _ => None,
-        }
-    }
-
-    /// Write to the current file. If that fails, what is in it of a record that
-    /// is not whole is taken back.
-    fn append(
-        &mut self,
-        bytes: &[u8],
-        ends: &Ends<'_>,
-        shutdown: &Shutdown,
-    ) -> (usize, Result<(), Closed>) {
         let Some(current) = &mut self.current else { return (0, Ok(())) };
-        let (out, end) = current.output.write_all(bytes, shutdown);
-        let written = if end.is_ok() { out } else { ends.floor(out) };
-        if written < out {
-            let excess = (out - written) as u64;
-            let len = current.file.metadata().map(|meta| meta.len());
-            // Where this fails, too, there is nothing that could be done.
-            let _ = len.and_then(|len| current.file.set_len(len.saturating_sub(excess)));
-        }
-        current.len += written as u64;
+        let Some(to) = current.fits(bytes.len(), ends, &self.plan, self.framing.tail_len) else {
+            return (0, self.end_current(shutdown));
+        };
+        let (written, end) = current.append(&bytes[..to], ends, shutdown);
+        current.has_records |= written > 0;
         (written, end)
-    }
-
-    /// Finish the current file and open the next.
-    fn rotate(&mut self, shutdown: &Shutdown) -> Result<(), Closed> {
-        self.end_current(shutdown)?;
-        self.current = Some(self.open_patiently(shutdown, Files::open_next)?);
-        Ok(())
     }
 
     /// A file, too, may find no room to be made.
     fn open_patiently(
         &mut self,
         shutdown: &Shutdown,
-        open: impl Fn(&mut Files) -> io::Result<Current>,
+        open: impl Fn(&mut Files) -> Result<Current, Failure>,
     ) -> Result<Current, Closed> {
         loop {
             match open(self) {
                 Ok(current) => return Ok(current),
-                Err(err) => self.full.wait_after(err, shutdown)?,
+                Err(failure) => self.full.wait_after(failure, shutdown)?,
             }
         }
     }
 
     /// Write the tail, and let go of the current file.
     fn end_current(&mut self, shutdown: &Shutdown) -> Result<(), Closed> {
-        let has_head = self.current.as_ref().is_some_and(|current| current.has_head);
-        let tail = if has_head { (self.framing.tail)() } else { Vec::new() };
-        let end = self.append(&tail, &Ends::new(&[Mark::at(tail.len())]), shutdown).1;
-        if let Some(current) = self.current.take()
-            && self.plan.rotates()
-        {
-            self.finisher.finished(current.path);
+        let Some(mut current) = self.current.take() else { return Ok(()) };
+        let tail = if current.has_head { (self.framing.tail)() } else { Vec::new() };
+        let end = current.append(&tail, &Ends::new(&[Mark::at(tail.len())]), shutdown).1;
+        self.previous = Some(current.identity);
+        if self.plan.rotates() {
+            self.finisher.finished(current.number);
         }
         end
     }
@@ -307,11 +285,22 @@ impl Files {
         Ok(())
     }
 
-    fn open_again(&mut self) -> io::Result<Current> {
-        let path = self.plan.path.clone();
-        let file = OpenOptions::new().create(true).append(true).open(&path)?;
-        let is_new = file.metadata()?.len() == 0;
-        self.current(file, path, is_new)
+    fn open_again(&mut self) -> Result<Current, Failure> {
+        let place = &self.base;
+        let opened = loop {
+            match place.create() {
+                Err(err) if err.kind() == ErrorKind::AlreadyExists => {}
+                created => break created.map(|file| (file, true)),
+            }
+            match place.take(self.previous) {
+                // Moved away in between.
+                Err(err) if err.kind() == ErrorKind::NotFound => {}
+                taken => break taken.map(|file| (file, false)),
+            }
+        };
+        let current =
+            opened.and_then(|(file, is_new)| Current::new(file, place.clone(), is_new, &self.full));
+        named("open", place, current)
     }
 
     /// Finish: the tail, unless it `is_closed`.
@@ -326,38 +315,38 @@ impl Files {
     }
 
     /// Wait until all is done about finished files, compressing them for one.
-    pub fn wait(&mut self) -> io::Result<()> {
+    pub fn wait(&mut self) -> Result<(), Failure> {
         self.finisher.wait()
     }
 
     /// Remove the file that was opened and holds nothing.
     pub fn abandon(&mut self) {
-        if let Some(current) = self.current.take()
-            && current.is_new
-            && !current.has_records
-        {
-            let _ = fs::remove_file(current.path);
+        if let Some(current) = self.current.take() {
+            current.abandon();
         }
     }
 }
 
-/// Open the file, and whether this made it; what is there already only if it
-/// `may_be_there`.
-fn create(path: &Path, may_be_there: bool) -> io::Result<(File, bool)> {
-    if path.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    // Appending, lest there is a hole where someone else made it shorter.
-    match OpenOptions::new().append(true).create_new(true).open(path) {
-        Err(err) if err.kind() == io::ErrorKind::AlreadyExists && may_be_there => {
-            Ok((OpenOptions::new().append(true).open(path)?, false))
-        }
-        opened => opened.map(|file| (file, true)),
+/// What was done at `place`, or failed there.
+fn named<T>(doing: &'static str, place: &Place, done: io::Result<T>) -> Result<T, Failure> {
+    done.map_err(|err| Failure { doing, path: Some(place.path()), err })
+}
+
+/// Whether what is there can be overwritten, as far as can be told without doing
+/// so: a name can be made, and is not one that someone uses for something else.
+fn check_replaceable(plan: &Plan, base: &Place) -> io::Result<()> {
+    base.check_writable()?;
+    match base.look()? {
+        Some(stat) if !plan.rotates() => check_regular(&stat),
+        _ => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
     fn files(plan: Plan, head: &[u8], tail: &'static [u8]) -> Files {
@@ -367,7 +356,8 @@ mod tests {
             tail: Box::new(|| tail.to_vec()),
             tail_len: tail.len(),
         };
-        Files::open(plan, framing, Arc::new(Full::new(false))).unwrap()
+        let base = Place::of(&plan.path).unwrap();
+        Files::open(plan, base, framing, Arc::new(Full::new(false))).unwrap()
     }
 
     fn read_all(dir: &Path) -> Vec<String> {
@@ -427,7 +417,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         fs::write(&path, "precious").unwrap();
-        assert_eq!(create(&path, false).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        let (plan, base) =
+            (Plan { path: path.clone(), ..Plan::default() }, Place::of(&path).unwrap());
+        let err = Files::open(plan, base, Framing::default(), Arc::default()).unwrap_err().err;
+        assert_eq!(err.kind(), ErrorKind::AlreadyExists);
         let plan = Plan { path: path.clone(), overwrite: true, ..Plan::default() };
         let mut over = files(plan, b"<", b">");
         over.abandon();

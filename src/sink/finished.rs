@@ -4,150 +4,275 @@
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, ErrorKind};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
-use crate::names::plain;
+use nix::fcntl::{Flock, FlockArg};
+
+use super::Failure;
+use super::names::{self, COMPRESSED, PART, numbered};
+use super::open::{Place, identity};
 
 /// Takes finished files.
 #[derive(Debug)]
 pub struct Finisher {
     /// `None` where there is nothing to do about them.
-    files: Option<Sender<PathBuf>>,
-    thread: Option<JoinHandle<io::Result<()>>>,
+    tasks: Option<Sender<Task>>,
+    thread: Option<JoinHandle<Result<(), Failure>>>,
+}
+
+#[derive(Debug)]
+enum Task {
+    /// The log begins: see to what earlier runs left.
+    Begin,
+    /// The file of this number is finished.
+    Finish(u32),
 }
 
 /// zstd's own default.
 const LEVEL: i32 = 3;
 
 impl Finisher {
-    /// Compress, or not, and keep this many of the files that are handed in.
-    pub fn start(compress: bool, keep: Option<usize>) -> io::Result<Finisher> {
+    /// Compress, or not, and keep this many of the files called after `base`, of
+    /// which those of `earlier` runs are, oldest first.
+    pub fn start(
+        base: Place,
+        compress: bool,
+        keep: Option<usize>,
+        earlier: Vec<u32>,
+    ) -> io::Result<Finisher> {
         if !compress && keep.is_none() {
-            return Ok(Finisher { files: None, thread: None });
+            return Ok(Finisher { tasks: None, thread: None });
         }
-        let (tx, files) = mpsc::channel();
-        let thread = thread::Builder::new()
-            .name("finisher".into())
-            .spawn(move || finish(&files, compress, keep.unwrap_or(usize::MAX)))?;
-        Ok(Finisher { files: Some(tx), thread: Some(thread) })
+        let (tx, tasks) = mpsc::channel();
+        let keep = keep.unwrap_or(usize::MAX);
+        let work = Work { base, compress, keep, kept: earlier.into(), failed: None };
+        let thread =
+            thread::Builder::new().name("finisher".into()).spawn(move || work.run(&tasks))?;
+        Ok(Finisher { tasks: Some(tx), thread: Some(thread) })
     }
 
-    /// A file is finished.
-    pub fn finished(&self, path: PathBuf) {
-        if let Some(files) = &self.files {
-            // It fails where the thread has ended with an error, which is told
-            // at the end; the file stays as it is.
-            let _ = files.send(path);
+    /// The log begins. Not before does anything go.
+    pub fn begin(&self) {
+        self.send(Task::Begin);
+    }
+
+    /// The file of this number is finished.
+    pub fn finished(&self, number: u32) {
+        self.send(Task::Finish(number));
+    }
+
+    fn send(&self, task: Task) {
+        if let Some(tasks) = &self.tasks {
+            // It fails where the thread has died, which is told at the end; the file
+            // stays as it is.
+            let _ = tasks.send(task);
         }
     }
 
     /// Wait until all is done.
-    pub fn wait(&mut self) -> io::Result<()> {
-        self.files = None;
+    pub fn wait(&mut self) -> Result<(), Failure> {
+        self.tasks = None;
         match self.thread.take().map(JoinHandle::join) {
             None => Ok(()),
             Some(Ok(done)) => done,
-            Some(Err(_)) => Err(io::Error::other("the thread that compresses died")),
+            Some(Err(_)) => {
+                let err = io::Error::other("the thread that does so died");
+                Err(Failure { doing: "compress the files of", path: None, err })
+            }
+        }
+    }
+}
+
+/// What the thread works with.
+struct Work {
+    base: Place,
+    compress: bool,
+    keep: usize,
+    /// Numbers of finished files, oldest first.
+    kept: VecDeque<u32>,
+    /// What failed with one file is told at the end, the first of it, and does not
+    /// keep the others: least of all those that make room by going.
+    failed: Option<Failure>,
+}
+
+impl Work {
+    fn run(mut self, tasks: &Receiver<Task>) -> Result<(), Failure> {
+        for task in tasks {
+            match task {
+                Task::Begin => {
+                    self.trim();
+                    if self.compress {
+                        self.go_on();
+                    }
+                }
+                Task::Finish(number) => {
+                    if self.compress {
+                        let plain = numbered(&self.base, number);
+                        self.note("compress", &plain, compress(&plain));
+                    }
+                    self.kept.push_back(number);
+                    self.trim();
+                }
+            }
+        }
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    /// Remove the oldest that are too many.
+    fn trim(&mut self) {
+        while self.kept.len() > self.keep {
+            let Some(oldest) = self.kept.pop_front() else { return };
+            for place in names::all(&self.base, oldest) {
+                let removed = place.remove();
+                self.note("remove", &place, removed);
+            }
+        }
+    }
+
+    /// Compress what a run that was killed was about to.
+    fn go_on(&mut self) {
+        for number in self.kept.clone() {
+            let plain = numbered(&self.base, number);
+            let is_there = |place: &Place| matches!(place.look(), Ok(Some(_)));
+            if is_there(&plain) && is_there(&plain.with(PART)) {
+                match compress(&plain) {
+                    // Another one is about to, which still runs.
+                    Err(err) if err.kind() == ErrorKind::WouldBlock => {}
+                    compressed => self.note("compress", &plain, compressed),
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, doing: &'static str, place: &Place, done: io::Result<()>) {
+        if let Err(err) = done {
+            self.failed.get_or_insert(Failure { doing, path: Some(place.path()), err });
         }
     }
 }
 
-/// What fails with one file is told at the end, the first of it, and does not
-/// keep the others: least of all those that make room by going.
-fn finish(files: &Receiver<PathBuf>, compress: bool, keep: usize) -> io::Result<()> {
-    let (mut kept, mut failed) = (VecDeque::new(), None);
-    let mut note = |what: &str, path: &Path, err: io::Error| {
-        let words = format!("cannot {what} {}: {err}", plain(path));
-        failed.get_or_insert(io::Error::new(err.kind(), words));
-    };
-    for path in files {
-        kept.push_back(match compress.then(|| compressed(&path)) {
-            None => path,
-            Some(Ok(compressed)) => compressed,
-            Some(Err(err)) => {
-                note("compress", &path, err);
-                path
-            }
-        });
-        while kept.len() > keep {
-            if let Some(oldest) = kept.pop_front()
-                && let Err(err) = remove(&oldest)
-            {
-                note("remove", &oldest, err);
-            }
-        }
-    }
-    failed.map_or(Ok(()), Err)
-}
-
-/// Remove a file, if it is there.
-pub fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        // Someone else removed it: fine.
-        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
-}
-
-/// Compress a file in place; its new name. The file is there under one of the
-/// two names at any time, and whole.
-fn compressed(path: &Path) -> io::Result<PathBuf> {
-    let with = |suffix: &str| PathBuf::from([path.as_os_str(), suffix.as_ref()].join("".as_ref()));
-    let (part, done) = (with(".zst.part"), with(".zst"));
-    let copied = copy_compressed(path, &part).and_then(|()| fs::rename(&part, &done));
+/// Compress a file in place. It is there under one of the two names at any time,
+/// and whole.
+fn compress(plain: &Place) -> io::Result<()> {
+    let part = plain.with(PART);
+    let mut lock = create_part(&part)?;
+    let copied = copy(plain, &mut lock).and_then(|()| part.rename(&plain.with(COMPRESSED)));
     if let Err(err) = copied {
-        let _ = fs::remove_file(&part);
+        // What cannot be removed stays, and is no worse than that.
+        let _ = part.remove();
         return Err(err);
     }
-    fs::remove_file(path)?;
-    Ok(done)
+    plain.remove()
 }
 
-fn copy_compressed(from: &Path, to: &Path) -> io::Result<()> {
-    let from = File::open(from)?;
-    let to = OpenOptions::new().write(true).create(true).truncate(true).open(to)?;
-    zstd::stream::copy_encode(from, &to, LEVEL)?;
+/// Make the file to compress into, locked as long as it is written to. One that is
+/// there without a lock is of a run that was killed, and is removed.
+fn create_part(part: &Place) -> io::Result<Flock<File>> {
+    let lock = |file| {
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, err)| io::Error::from(err))
+    };
+    match part.create() {
+        Err(err) if err.kind() == ErrorKind::AlreadyExists => {
+            let stale = lock(part.take(None)?)?;
+            if part.is(identity(&stale)?) {
+                part.remove()?;
+            }
+            lock(part.create()?)
+        }
+        created => lock(created?),
+    }
+}
+
+fn copy(from: &Place, to: &mut File) -> io::Result<()> {
+    zstd::stream::copy_encode(from.read()?, &mut *to, LEVEL)?;
     // On the disk before the only other copy goes.
     to.sync_all()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
+
+    fn start(dir: &Path, compress: bool, keep: Option<usize>, earlier: Vec<u32>) -> Finisher {
+        let base = Place::of(&dir.join("log")).unwrap();
+        Finisher::start(base, compress, keep, earlier).unwrap()
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
 
     #[test]
     fn files_are_compressed_and_the_oldest_go() {
         let dir = tempfile::tempdir().unwrap();
-        let mut finisher = Finisher::start(true, Some(2)).unwrap();
-        for name in ["1", "2", "3"] {
-            let path = dir.path().join(name);
-            fs::write(&path, name.repeat(1000)).unwrap();
-            finisher.finished(path);
+        let mut finisher = start(dir.path(), true, Some(2), vec![]);
+        for number in 1..=3 {
+            let path = dir.path().join(format!("log-00000{number}"));
+            fs::write(&path, number.to_string().repeat(1000)).unwrap();
+            finisher.finished(number);
         }
         finisher.wait().unwrap();
-        let mut names: Vec<_> =
-            fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        names.sort();
-        assert_eq!(names, ["2.zst", "3.zst"]);
-        let text = zstd::decode_all(File::open(dir.path().join("3.zst")).unwrap()).unwrap();
-        assert_eq!(text, "3".repeat(1000).into_bytes());
+        assert_eq!(names(dir.path()), ["log-000002.zst", "log-000003.zst"]);
+        let file = File::open(dir.path().join("log-000003.zst")).unwrap();
+        assert_eq!(zstd::decode_all(file).unwrap(), "3".repeat(1000).into_bytes());
+    }
+
+    #[test]
+    fn those_of_earlier_runs_count_but_not_before_the_log_begins() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["log-000001", "log-000002.zst", "log-000002.zst.part", "log-000003"] {
+            fs::write(dir.path().join(name), name).unwrap();
+        }
+        let before = names(dir.path());
+        start(dir.path(), false, Some(1), vec![1, 2, 3]).wait().unwrap();
+        assert_eq!(names(dir.path()), before);
+        let mut finisher = start(dir.path(), false, Some(1), vec![1, 2, 3]);
+        finisher.begin();
+        finisher.wait().unwrap();
+        assert_eq!(names(dir.path()), ["log-000003"]);
+    }
+
+    #[test]
+    fn what_a_killed_run_was_about_to_compress_is() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("log-000001"), "whole").unwrap();
+        fs::write(dir.path().join("log-000001.zst.part"), "half").unwrap();
+        // That of one which still runs is left to it.
+        fs::write(dir.path().join("log-000002"), "whole").unwrap();
+        let busy = Place::of(&dir.path().join("log-000002.zst.part")).unwrap();
+        let busy = create_part(&busy).unwrap();
+        let mut finisher = start(dir.path(), true, None, vec![1, 2]);
+        finisher.begin();
+        finisher.wait().unwrap();
+        drop(busy);
+        assert_eq!(names(dir.path()), ["log-000001.zst", "log-000002", "log-000002.zst.part"]);
+        let file = File::open(dir.path().join("log-000001.zst")).unwrap();
+        assert_eq!(zstd::decode_all(file).unwrap(), b"whole");
     }
 
     #[test]
     fn a_file_that_cannot_be_compressed_stays() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("log");
+        let path = dir.path().join("log-000001");
         fs::write(&path, "text").unwrap();
         // In the way of the new name.
-        fs::create_dir_all(dir.path().join("log.zst/x")).unwrap();
-        let mut finisher = Finisher::start(true, None).unwrap();
-        finisher.finished(path.clone());
-        assert!(finisher.wait().is_err());
-        assert_eq!(fs::read_to_string(&path).unwrap(), "text");
-        assert!(!dir.path().join("log.zst.part").exists());
+        fs::write(dir.path().join("log-000001.zst"), "precious").unwrap();
+        let mut finisher = start(dir.path(), true, None, vec![]);
+        finisher.finished(1);
+        let failure = finisher.wait().unwrap_err();
+        assert_eq!((failure.doing, failure.path), ("compress", Some(path)));
+        assert_eq!(names(dir.path()), ["log-000001", "log-000001.zst"]);
+        assert_eq!(fs::read_to_string(dir.path().join("log-000001.zst")).unwrap(), "precious");
     }
 }

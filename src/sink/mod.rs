@@ -4,19 +4,23 @@
 
 #![forbid(unsafe_code)]
 
+mod current;
 mod destination;
 mod files;
 mod finished;
 mod names;
+mod open;
 mod output;
 
 use std::io;
 use std::ops::AddAssign;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub use self::destination::{Destination, Framing, Progress};
 pub use self::files::{Files, Plan};
+pub use self::open::{Identity, Place, Refusal, check_regular, identity, kind};
 pub use self::output::{Full, Output};
 use crate::bpf::MAX_IFACES;
 use crate::shutdown::Shutdown;
@@ -37,12 +41,40 @@ pub enum Closed {
     /// The reader went away: no failure, it has what it wanted.
     ByReader,
     /// Writing failed.
-    Failed(io::Error),
+    Failed(Failure),
     /// The time to stop came while the reader did not read.
     OutOfTime,
     /// There was no room in the file, and it is to be opened anew: no failure,
     /// and known to files only.
     Anew,
+}
+
+impl Closed {
+    /// The same, with what is told of a failure made another.
+    fn map(self, other: impl FnOnce(Failure) -> Failure) -> Closed {
+        match self {
+            Closed::Failed(failure) => Closed::Failed(other(failure)),
+            closed => closed,
+        }
+    }
+}
+
+/// What failed, and with which file.
+#[derive(Debug)]
+pub struct Failure {
+    /// What was to be done, as in "cannot open".
+    pub doing: &'static str,
+    /// The file; `None` where the log goes to something else, which is the only one.
+    pub path: Option<PathBuf>,
+    /// Why.
+    pub err: io::Error,
+}
+
+impl From<io::Error> for Failure {
+    /// That of writing to what is open.
+    fn from(err: io::Error) -> Failure {
+        Failure { doing: "write to", path: None, err }
+    }
 }
 
 /// The end of a buffered record or summary, and the slot it is accounted to.
@@ -370,7 +402,9 @@ mod tests {
         push_lines(&mut sink, 3, 0);
         let (Counts { dropped, .. }, closed) = finish(sink);
         match closed {
-            Some(Closed::Failed(err)) => assert_eq!(err.kind(), io::ErrorKind::StorageFull),
+            Some(Closed::Failed(failure)) => {
+                assert_eq!(failure.err.kind(), io::ErrorKind::StorageFull);
+            }
             other => panic!("{other:?}"),
         }
         assert_eq!(dropped[0], 3);

@@ -3,68 +3,142 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::sys::stat::SFlag;
+
+use super::open::{Place, kind};
 
 /// Digits of a number in a name: names sort as the files were made.
 const DIGITS: usize = 6;
 
-/// `dir/log.json` as `dir/log-000001.json`.
-pub fn numbered(path: &Path, number: u32) -> PathBuf {
-    let (stem, extension) = parts(path);
-    path.with_file_name(format!("{stem}-{number:0DIGITS$}{extension}"))
+/// The last number. With another digit, names would be what others make of a date,
+/// `log-20261123.json`, and such files not be told from this log's.
+pub const LAST: u32 = 9_999_999;
+
+/// Behind the name of a file that is compressed.
+pub const COMPRESSED: &str = ".zst";
+
+/// The same while that is under way.
+pub const PART: &str = ".zst.part";
+
+/// `log.json` as `log-000001.json`.
+pub fn numbered(base: &Place, number: u32) -> Place {
+    let (mut name, extension) = parts(base.name());
+    name.push(format!("-{number:0DIGITS$}"));
+    name.push(extension);
+    base.beside(name)
 }
 
 /// A file's name up to its extension, and that with its dot.
-fn parts(path: &Path) -> (String, String) {
-    let text = |part: Option<&OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
-    let extension = match text(path.extension()) {
-        none if none.is_empty() => none,
-        extension => format!(".{extension}"),
-    };
-    (text(path.file_stem()), extension)
+fn parts(name: &OsStr) -> (OsString, OsString) {
+    let name = Path::new(name);
+    let mut extension = OsString::new();
+    if let Some(text) = name.extension() {
+        extension.push(".");
+        extension.push(text);
+    }
+    (name.file_stem().unwrap_or_default().to_os_string(), extension)
 }
 
-/// The files of earlier runs: numbers and paths.
-pub fn earlier(path: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
-    let (stem, extension) = parts(path);
-    let dir = match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    };
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        let number = name
-            .strip_prefix(&stem)
-            .and_then(|rest| rest.strip_prefix('-'))
-            .map(|rest| rest.strip_suffix(".zst").unwrap_or(rest))
-            .and_then(|rest| rest.strip_suffix(&extension))
-            .filter(|digits| digits.len() >= DIGITS && digits.bytes().all(|b| b.is_ascii_digit()))
-            .and_then(|digits| digits.parse().ok());
-        // Named as those are that are made here, so that they compare.
-        found.extend(number.map(|number| (number, path.with_file_name(&name))));
+/// All names that the file of a number may have.
+pub fn all(base: &Place, number: u32) -> [Place; 3] {
+    let plain = numbered(base, number);
+    [plain.with(PART), plain.with(COMPRESSED), plain]
+}
+
+/// Whether anything has one of these names.
+pub fn is_taken(base: &Place, number: u32) -> io::Result<bool> {
+    for place in all(base, number) {
+        if place.look()?.is_some() {
+            return Ok(true);
+        }
     }
+    Ok(false)
+}
+
+/// The number of a file of the log called `base` that has this name: exactly as
+/// [`numbered`] makes it, be it compressed, wholly or in part.
+fn number(base: &OsStr, name: &OsStr) -> Option<u32> {
+    let (stem, extension) = parts(base);
+    let rest = name.as_bytes().strip_prefix(stem.as_bytes())?.strip_prefix(b"-")?;
+    let suffixes = [PART, COMPRESSED].map(str::as_bytes);
+    let rest = suffixes.iter().find_map(|&suffix| rest.strip_suffix(suffix)).unwrap_or(rest);
+    let digits = rest.strip_suffix(extension.as_bytes())?;
+    let number: u32 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    let is_ours = (1..=LAST).contains(&number) && format!("{number:0DIGITS$}").as_bytes() == digits;
+    is_ours.then_some(number)
+}
+
+/// The numbers of the files of earlier runs, each once, in their order.
+pub fn earlier(base: &Place) -> io::Result<Vec<u32>> {
+    let mut found = Vec::new();
+    for name in base.names()? {
+        let Some(number) = number(base.name(), &name) else { continue };
+        // This log's are all regular ones.
+        if base.beside(name).look()?.is_some_and(|stat| kind(&stat) == SFlag::S_IFREG) {
+            found.push(number);
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
     Ok(found)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
     fn names_sort_and_are_found_again() {
-        assert_eq!(numbered(Path::new("a/log.json"), 7), Path::new("a/log-000007.json"));
-        assert_eq!(numbered(Path::new("log"), 1_234_567), Path::new("log-1234567"));
         let dir = tempfile::tempdir().unwrap();
-        for name in ["l-000001.json", "l-000012.json.zst", "l-1.json", "l-x.json", "m-000099.json"]
-        {
+        let place = |name: &str| Place::of(&dir.path().join(name)).unwrap();
+        assert_eq!(numbered(&place("l.json"), 7).name(), "l-000007.json");
+        assert_eq!(numbered(&place("log"), 1_234_567).name(), "log-1234567");
+        let base = place("l.json");
+        let ours = [
+            "l-000001.json",
+            "l-000012.json.zst",
+            "l-000012.json",
+            "l-000013.json.zst.part",
+            "l-1000000.json",
+        ];
+        let others = [
+            "l.json",
+            "l-1.json",
+            "l-x.json",
+            "l-000000.json",
+            "l-0000014.json",
+            "l-+00015.json",
+            "l-20261123.json",
+            "l-4000000000.json",
+            "l-000016.json.gz",
+            "l-000017.zst",
+            "m-000099.json",
+        ];
+        for name in ours.iter().chain(&others) {
             fs::write(dir.path().join(name), "x").unwrap();
         }
-        let mut found = earlier(&dir.path().join("l.json")).unwrap();
-        found.sort();
-        assert_eq!(found.iter().map(|f| f.0).collect::<Vec<_>>(), [1, 12]);
-        assert_eq!(found[0].1, numbered(&dir.path().join("l.json"), 1));
+        fs::create_dir(dir.path().join("l-000018.json")).unwrap();
+        std::os::unix::fs::symlink("m-000099.json", dir.path().join("l-000019.json")).unwrap();
+        assert_eq!(earlier(&base).unwrap(), [1, 12, 13, 1_000_000]);
+        for (number, taken) in [(1, true), (2, false), (13, true), (18, true), (19, true)] {
+            assert_eq!(is_taken(&base, number).unwrap(), taken, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_name_may_be_of_any_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(OsStr::from_bytes(b"l\xff.\xfe"));
+        let base = Place::of(&path).unwrap();
+        assert_eq!(numbered(&base, 3).name().as_bytes(), b"l\xff-000003.\xfe");
+        numbered(&base, 3).create().unwrap();
+        assert_eq!(earlier(&base).unwrap(), [3]);
     }
 }

@@ -3,19 +3,21 @@
 
 #![forbid(unsafe_code)]
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::libc::{O_CLOEXEC, O_NOCTTY, O_NONBLOCK, PIPE_BUF};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc::{O_ACCMODE, O_CLOEXEC, O_NOCTTY, O_NONBLOCK, O_RDONLY, PIPE_BUF};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::Closed;
+use super::{Closed, Failure, Place};
+use crate::inherited;
 use crate::shutdown::Shutdown;
 
 /// How to write without being stuck.
@@ -65,10 +67,11 @@ impl Full {
     /// Whether an operation that failed is to be tried again, after a moment in
     /// which there may have come room: nothing tells when it has. Otherwise why
     /// not, be it that the deadline of `shutdown` has come.
-    pub(super) fn wait_after(&self, err: io::Error, shutdown: &Shutdown) -> Result<(), Closed> {
-        let is_full = matches!(err.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+    pub(super) fn wait_after(&self, failure: Failure, shutdown: &Shutdown) -> Result<(), Closed> {
+        let kind = failure.err.kind();
+        let is_full = matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
         if !is_full || !self.wait {
-            return Err(Closed::Failed(err));
+            return Err(Closed::Failed(failure));
         }
         if self.is_anew() {
             return Err(Closed::Anew);
@@ -79,12 +82,12 @@ impl Full {
             let pause = PollTimeout::try_from(RETRY).unwrap_or(PollTimeout::ZERO);
             return match poll(&mut stop, pause) {
                 Ok(_) | Err(nix::Error::EINTR) => Ok(()),
-                Err(err) => Err(Closed::Failed(err.into())),
+                Err(err) => Err(Closed::Failed(io::Error::from(err).into())),
             };
         };
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(Closed::Failed(err));
+            return Err(Closed::Failed(failure));
         }
         std::thread::sleep(left.min(RETRY));
         Ok(())
@@ -108,20 +111,29 @@ pub struct Output {
 }
 
 impl Output {
-    /// Standard output.
-    pub fn stdout(full: Arc<Full>) -> io::Result<Output> {
-        Ok(Output::new(io::stdout().as_fd().try_clone_to_owned()?, full))
+    /// A descriptor that this process was started with. Fails with EBADF where it was
+    /// not, or not for writing.
+    pub fn inherited(number: RawFd, full: Arc<Full>) -> io::Result<Output> {
+        let own: OwnedFd = match number {
+            1 | 2 if inherited::was_closed(number) => return Err(Errno::EBADF.into()),
+            1 => io::stdout().as_fd().try_clone_to_owned()?,
+            2 => io::stderr().as_fd().try_clone_to_owned()?,
+            _ if !inherited::is_writable(number)? => return Err(Errno::EBADF.into()),
+            _ => {
+                let path = format!("/proc/self/fd/{number}");
+                OpenOptions::new().append(true).custom_flags(O_NOCTTY).open(path)?.into()
+            }
+        };
+        if fcntl(&own, FcntlArg::F_GETFL)? & O_ACCMODE == O_RDONLY {
+            return Err(Errno::EBADF.into());
+        }
+        Ok(Output::new(own, full))
     }
 
-    /// Whether what is at `path` is no regular file but a device or a pipe.
-    pub fn is_device(path: &Path) -> bool {
-        fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
-    }
-
-    /// The device or pipe at `path`.
-    pub fn device(path: &Path, full: Arc<Full>) -> io::Result<Output> {
-        let file = OpenOptions::new().write(true).custom_flags(O_NOCTTY).open(path)?;
-        Ok(Output::new(file.into(), full))
+    /// The device or pipe at `place`. To open a pipe that has no reader takes until
+    /// it has; `alone` is called before.
+    pub fn device(place: &Place, full: Arc<Full>, alone: impl FnOnce()) -> io::Result<Output> {
+        Ok(Output::new(place.device(alone)?.into(), full))
     }
 
     /// Whether it is a terminal.
@@ -163,7 +175,10 @@ impl Output {
                 Manner::AtOnce | Manner::NonBlocking => &bytes[done..],
             };
             match self.file.write(rest) {
-                Ok(0) => return (done, Err(Closed::Failed(ErrorKind::WriteZero.into()))),
+                Ok(0) => {
+                    let err = io::Error::from(ErrorKind::WriteZero);
+                    return (done, Err(Closed::Failed(err.into())));
+                }
                 Ok(n) => {
                     done += n;
                     self.full.went_well();
@@ -177,7 +192,7 @@ impl Output {
                     }
                     ErrorKind::BrokenPipe => return (done, Err(Closed::ByReader)),
                     _ => {
-                        if let Err(closed) = self.full.wait_after(err, shutdown) {
+                        if let Err(closed) = self.full.wait_after(err.into(), shutdown) {
                             return (done, Err(closed));
                         }
                     }
@@ -213,7 +228,7 @@ impl Output {
                 Ok(Some(true)) => return Ok(()),
                 Ok(_) if late => return Err(Closed::OutOfTime),
                 Ok(_) | Err(nix::Error::EINTR) => {}
-                Err(err) => return Err(Closed::Failed(err.into())),
+                Err(err) => return Err(Closed::Failed(io::Error::from(err).into())),
             }
         }
     }
