@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use nix::unistd::{SysconfVar, sysconf};
 use tokio::sync::mpsc::{self, UnboundedSender};
 
+use crate::bpf::LinkType;
 use crate::clock::{self, Wall};
 use crate::config::{Color, Config, FormatName, StatsFormat};
 use crate::control::{Control, Event, Stop};
@@ -73,7 +74,8 @@ pub fn run_with(
     let counters = probe.counters()?;
     let mut pressure = Pressure::new(probe.overflow()?, Arc::clone(&mailbox));
     let full = Arc::new(Full::new(config.wait_when_full));
-    let destination = Arc::new(target::open(config, framing(config, &names, &probe)?, &full)?);
+    let framing = framing(config, &ifaces, &names, &probe)?;
+    let destination = Arc::new(target::open(config, framing, &full)?);
     // Not before: to open a pipe takes until someone reads it, and nothing is
     // attached yet that a signal's usual end would not take along.
     heed_ctrl_c(&events_tx).inspect_err(|_| destination.abandon())?;
@@ -190,7 +192,7 @@ fn open(
         let ring_size = pages as u64 * page.get();
         let mut probe = Probe::load(&Setup {
             families: config.families,
-            hardware: ifaces.iter().map(|iface| iface.hardware).collect(),
+            links: links(ifaces),
             ring_size,
             overflow_sources: config.overflow_sources,
             snaplen: config.snaplen,
@@ -219,20 +221,30 @@ fn open(
     }
 }
 
+/// What the interfaces' frames begin with; those that are found have one of the two.
+fn links(ifaces: &[Interface]) -> Vec<LinkType> {
+    ifaces.iter().map(|iface| iface.link_type().unwrap_or(LinkType::Ethernet)).collect()
+}
+
 /// What each file of the log begins and ends with.
-fn framing(config: &Config, names: &Arc<Names>, probe: &Probe) -> Result<Framing> {
+fn framing(
+    config: &Config,
+    ifaces: &[Interface],
+    names: &Arc<Names>,
+    probe: &Probe,
+) -> Result<Framing> {
     if config.format != FormatName::Pcapng {
         return Ok(Framing::default());
     }
-    let (ifaces, counters) = (names.now().len(), probe.counters()?);
-    let (names, snaplen) = (Arc::clone(names), probe.snaplen());
+    let (count, counters) = (ifaces.len(), probe.counters()?);
+    let (names, links, snaplen) = (Arc::clone(names), links(ifaces), probe.snaplen());
     let tail = move || {
         // Without counts the statistics say zero; the report will tell the error.
         let counts = counters.read().unwrap_or_default();
-        Pcapng::tail(ifaces, &counts, Wall::now().ns(clock::monotonic_ns()))
+        Pcapng::tail(count, &counts, Wall::now().ns(clock::monotonic_ns()))
     };
     Ok(Framing {
-        head: Some(Box::new(move || Pcapng::head(&names.now(), snaplen))),
+        head: Some(Box::new(move || Pcapng::head(&names.now(), &links, snaplen))),
         tail_len: tail().len(),
         tail: Box::new(tail),
     })

@@ -9,12 +9,15 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::Instant;
 
 use common::frames::{frame, other};
+use common::host::pin_to_one_cpu;
 use common::json;
-use common::link::set_gso_max_size;
+use common::link::{Tun, set_gso_max_size};
 use common::live::flood;
-use common::net::{HERE_IP, HERE_IP6, Net, THERE_IP};
+use common::net::{HERE_IP, HERE_IP6, Net, THERE_IP, ip, ip_batch, run as run_tool};
 use common::pcapng::Capture;
-use common::process::{PATIENCE, Xdplog, assert_balanced, count};
+use common::process::{PATIENCE, Xdplog, assert_balanced, assert_refused, count, run};
+use etherparse::PacketBuilder;
+use pcap_file::DataLink;
 
 const FORMATS: [&str; 3] = ["text", "json", "pcapng"];
 
@@ -156,6 +159,188 @@ fn a_flood_of_them_is_summarised_by_mac_address() {
         assert!(log.contains(by), "{format}");
         assert_eq!(total, summarised, "{format}");
     }
+}
+
+/// Seven datagrams without Ethernet, and the source of each.
+fn seven() -> Vec<(Vec<u8>, String)> {
+    let mut all = Vec::new();
+    for i in 1..=4u8 {
+        let mut packet = Vec::new();
+        let builder = PacketBuilder::ipv4([10, 1, 2, i], [10, 9, 0, 1], 64).udp(1234, 53);
+        builder.write(&mut packet, &vec![i; usize::from(i) * 100]).unwrap();
+        all.push((packet, format!("10.1.2.{i}")));
+    }
+    for i in 5..=7u8 {
+        let mut packet = Vec::new();
+        let source = [0xfd, 0x99, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, i];
+        let builder = PacketBuilder::ipv6(source, [0xfd; 16], 64).udp(1234, 53);
+        builder.write(&mut packet, &vec![i; usize::from(i)]).unwrap();
+        all.push((packet, format!("fd99::{i}")));
+    }
+    all
+}
+
+/// An interface without Ethernet, beside one with it.
+#[test]
+fn datagrams_over_a_tun() {
+    for format in ["classic", "text", "json", "pcapng"] {
+        let net = Net::new();
+        let tun = Tun::new(&net.here, "tun7");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        let args = ["here0", "tun7", "-f", format, "--overwrite", "-w", path];
+        let xdplog = Xdplog::start(&net, &[&args[..], &["--stats-format", "json"]].concat());
+        pin_to_one_cpu();
+        net.tap_there(0).send(&frame());
+        for (packet, _) in seven() {
+            tun.send(&packet);
+        }
+        // One that is no IP at all.
+        tun.send(&[0x4f; 7]);
+        let ended = xdplog.stop();
+        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+        let summary = ended.summary();
+        assert_balanced(&summary);
+        let broken = u64::from(matches!(format, "text" | "pcapng"));
+        let row = &summary["interfaces"]["tun7"];
+        assert_eq!((count(row, "seen"), count(row, "logged")), (8, 7 + broken), "{summary}");
+        assert_eq!(count(row, "not_ip"), 1 - broken, "{summary}");
+        let log = std::fs::read(path).unwrap();
+        if format == "pcapng" {
+            is_capture_of_seven(&log, path);
+        } else {
+            let lines = String::from_utf8(log).unwrap();
+            is_log_of_seven(format, &lines);
+        }
+    }
+}
+
+fn is_log_of_seven(format: &str, log: &str) {
+    let mut lines = log.lines().skip(1);
+    for (packet, source) in seven() {
+        let (line, len) = (lines.next().unwrap(), packet.len());
+        match format {
+            "classic" => assert_eq!(line, format!("LOG: SRC {source}, ACTION 2")),
+            "text" => {
+                let (family, to) = match source.contains(':') {
+                    true => ("IP6", "fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd.53"),
+                    false => ("IP ", "10.9.0.1.53"),
+                };
+                let want =
+                    format!(" tun7  PASS     {family} {source}.1234 > {to}: udp, length {len}");
+                assert_eq!(&line[15..], want);
+            }
+            _ => {
+                let object = &json::objects(&format!("{line}\n"))[0];
+                assert_eq!((&object["src"], &object["iface"]), (&source.into(), &"tun7".into()));
+                assert_eq!((&object["sport"], &object["dport"]), (&1234.into(), &53.into()));
+                assert_eq!((&object["len"], object.get("truncated")), (&len.into(), None));
+            }
+        }
+    }
+    let rest: Vec<&str> = lines.map(|line| &line[15..]).collect();
+    let want = " tun7  PASS     IP, truncated-ip, length 7";
+    assert_eq!(rest, if format == "text" { vec![want] } else { vec![] });
+}
+
+fn is_capture_of_seven(file: &[u8], path: &str) {
+    let capture = Capture::read(file);
+    assert_eq!(capture.links, [DataLink::ETHERNET, DataLink::RAW]);
+    let of_tun: Vec<_> = capture.packets.iter().filter(|packet| packet.iface == 1).collect();
+    assert_eq!(of_tun.len(), 8);
+    for (packet, (want, _)) in of_tun.iter().zip(seven()) {
+        assert_eq!(packet.data, want);
+    }
+    let fields = ["ip.src", "ipv6.src", "udp.dstport", "frame.interface_name"];
+    let mut args = vec!["-n", "-r", path, "-Y", "udp", "-T", "fields", "-E", "separator=,"];
+    fields.iter().for_each(|field| args.extend(["-e", field]));
+    let read = run_tool("tshark", &args);
+    let mut lines = read.lines();
+    assert_eq!(lines.next(), Some("10.1.2.3,,9,here0"));
+    for (_, source) in seven() {
+        let want = match source.contains(':') {
+            true => format!(",{source},53,tun7"),
+            false => format!("{source},,53,tun7"),
+        };
+        assert_eq!(lines.next(), Some(want.as_str()));
+    }
+    assert_eq!(lines.next(), None);
+}
+
+#[test]
+fn links_that_are_neither_are_refused_by_name() {
+    let net = Net::new();
+    let tun = Tun::new(&net.here, "odd0");
+    for (hardware, name) in [
+        (801, "ARPHRD 801 (ieee802.11)"),
+        (280, "ARPHRD 280 (can)"),
+        (824, "ARPHRD 824 (netlink)"),
+        (1234, "ARPHRD 1234"),
+    ] {
+        tun.set_type(&net.here, "odd0", hardware);
+        let ended = run(&net, &["here0", "odd0"]);
+        let want = format!("odd0: its link is of a type whose frames xdplog cannot parse, {name}.");
+        assert_refused(&ended, &[&want]);
+        assert!(!net.has_xdp(0), "nothing was attached");
+    }
+    // Of all interfaces it is left out.
+    tun.set_type(&net.here, "odd0", 280);
+    assert!(ip(&format!("-n {} link set odd0 up", net.here)));
+    let ended = run(&net, &["-i", "any", "--duration", "10ms"]);
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("left out: odd0: its link is of a type"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("here0: 0 seen"), "{}", ended.stderr);
+    // The types of tunnels are not.
+    for hardware in [512, 519, 768, 769, 776, 778, 823] {
+        tun.set_type(&net.here, "odd0", hardware);
+        assert_eq!(run(&net, &["odd0", "--duration", "10ms"]).code(), Some(0), "{hardware}");
+    }
+}
+
+/// Tunnels that carry IP without Ethernet between the two namespaces, where this
+/// kernel has them: here their packets are what was put into them.
+#[test]
+fn datagrams_over_tunnels() {
+    let mut seen = Vec::new();
+    for (kind, family) in [("ipip", 4), ("gre", 4), ("sit", 6)] {
+        let net = Net::new();
+        net.enable_ipv6();
+        let [here, there] = [(HERE_IP, THERE_IP, &net.here), (THERE_IP, HERE_IP, &net.there)].map(
+            |(local, remote, ns)| {
+                ip(&format!("-n {ns} link add t7 type {kind} local {local} remote {remote}"))
+            },
+        );
+        if !(here && there) {
+            eprintln!("skipped: this kernel has no {kind}");
+            continue;
+        }
+        let (inner_here, inner_there, width) =
+            if family == 4 { ("10.77.0.1", "10.77.0.2", 24) } else { ("fd77::1", "fd77::2", 64) };
+        for (ns, address) in [(&net.here, inner_here), (&net.there, inner_there)] {
+            ip_batch(ns, &format!("link set t7 up\naddr add {address}/{width} dev t7\n"));
+        }
+        let args = ["t7", "-f", "json", "--stats-format", "json"];
+        let xdplog = Xdplog::start(&net, &args);
+        let server = net.here(|| UdpSocket::bind((inner_here, 0)).unwrap());
+        let at = server.local_addr().unwrap();
+        let client = net.there(|| UdpSocket::bind((inner_there, 0)).unwrap());
+        for _ in 0..7 {
+            client.send_to(b"seven", at).unwrap();
+        }
+        for _ in 0..7 {
+            server.recv_from(&mut [0; 16]).unwrap();
+        }
+        let ended = xdplog.stop();
+        assert_balanced(&ended.summary());
+        let objects = json::objects(&ended.stdout);
+        let ours = objects.iter().filter(|object| {
+            object["src"] == inner_there && object["proto"] == "udp" && object["dport"] == at.port()
+        });
+        assert_eq!(ours.count(), 7, "{kind}: {}", ended.stdout);
+        assert!(objects.iter().all(|object| object.get("truncated").is_none()), "{kind}");
+        seen.push(kind);
+    }
+    eprintln!("tunnels: {seen:?}");
 }
 
 /// Bytes that are sent to see large packets.

@@ -13,7 +13,7 @@ use common::reference::{Told, reference};
 use common::table::{V4, V6, eth, table};
 use etherparse::SlicedPacket;
 use proptest::prelude::*;
-use xdplog::bpf::{CAPTURE_MAX, Counters, NOT_IP_BROKEN, NOT_IP_OTHER, Record};
+use xdplog::bpf::{CAPTURE_MAX, Counters, LinkType, NOT_IP_BROKEN, NOT_IP_OTHER, Record};
 use xdplog::probe::Setup;
 
 #[test]
@@ -48,6 +48,36 @@ fn frames_that_are_not_ip_where_they_are_not_wanted() {
         assert!(counted > 100, "{counted}");
         assert_eq!(bench.counters().not_ip, counted);
     }
+}
+
+/// Of a link without a header each frame is what is behind Ethernet's: IP, and what
+/// else there is.
+#[test]
+fn frames_without_ethernet() {
+    let setup = Setup { links: vec![LinkType::Ip], ..Bench::setup() };
+    let bench = Bench::load(&setup);
+    let wanting = Bench::load(&Setup { not_ip: NOT_IP_OTHER, ..setup });
+    let (mut ip, mut broken) = (0, 0);
+    for (_, frame) in table() {
+        let frame = &frame[14..];
+        // Of less BPF_PROG_TEST_RUN makes no frame.
+        for len in 14..=frame.len().min(200) {
+            bench.check(&frame[..len]);
+            wanting.check(&frame[..len]);
+            match bench.reference(&frame[..len]) {
+                Some(Told::Ip(_)) => ip += 1,
+                _ => broken += 1,
+            }
+        }
+        bench.check(frame);
+    }
+    for first in 0..=255 {
+        let mut frame = table()[0].1[14..].to_vec();
+        frame[0] = first;
+        bench.check(&frame);
+    }
+    assert!(ip > 1000 && broken > 1000, "{ip} {broken}");
+    assert!(wanting.counters().not_ip >= broken);
 }
 
 /// A length in the place of an EtherType, up to where it is none any more.
@@ -303,6 +333,7 @@ fn plain_bytes(words: &[u32]) -> &[u8] {
 
 thread_local! {
     static BENCH: Bench = Bench::new();
+    static RAW: Bench = Bench::load(&Setup { links: vec![LinkType::Ip], ..Bench::setup() });
 }
 
 proptest! {
@@ -331,6 +362,9 @@ proptest! {
             frame.truncate(14 + cut.index(frame.len().max(15) - 14));
         }
         BENCH.with(|bench| bench.check(&frame));
+        if frame.len() >= 2 * 14 {
+            RAW.with(|bench| bench.check(&frame[14..]));
+        }
     }
 
     /// Bytes of no kind, behind an EtherType that makes them parsed.

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
 use libbpf_rs::libbpf_sys;
-use xdplog::bpf::{FAMILY_IPV4, FAMILY_IPV6, NOT_IP_BROKEN, NOT_IP_OTHER};
+use xdplog::bpf::{FAMILY_IPV4, FAMILY_IPV6, LinkType, NOT_IP_BROKEN, NOT_IP_OTHER};
 use xdplog::probe::{Probe, Setup};
 
 /// Instructions that the verifier looks at before it takes the XDP program.
@@ -29,7 +29,7 @@ fn the_program_in_every_setup() {
     let both = FAMILY_IPV4 | FAMILY_IPV6;
     let setup = |families, ring_size| Setup {
         families,
-        hardware: vec![1],
+        links: vec![LinkType::Ethernet],
         ring_size,
         overflow_sources: 65_536,
         snaplen: 0,
@@ -49,6 +49,8 @@ fn the_program_in_every_setup() {
         setup(FAMILY_IPV4, 4096),
         setup(FAMILY_IPV6, 8 << 20),
         Setup { not_ip, ..setup(both, 8 << 20) },
+        Setup { links: vec![LinkType::Ip], not_ip, ..setup(both, 8 << 20) },
+        Setup { links: vec![LinkType::Ip], snaplen: 262_144, ..setup(both, 8 << 20) },
         Setup { snaplen: 262_144, not_ip, ..setup(both, 8 << 20) },
         Setup { realtime: true, sample: 10, rate: 1000, not_ip, ..setup(both, 8 << 20) },
         Setup { realtime: true, snaplen: 262_144, not_ip, ..setup(both, 8 << 20) },

@@ -24,7 +24,7 @@ use pcap_file::pcap::{PcapPacket, PcapReader, PcapWriter};
 use pcap_file::pcapng::{Block, PcapNgReader};
 use xdplog_fuzz::common::bench::MIN_FRAME;
 use xdplog_fuzz::common::table::table;
-use xdplog_fuzz::input::{self, Control, MAX_FRAMES};
+use xdplog_fuzz::input::{self, Control, MAX_FRAMES, PROGRAMS};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -85,11 +85,11 @@ fn corpus(directory: &Path, captures: &[&str]) -> Result<()> {
         let alone = frames
             .chunks(1)
             .enumerate()
-            .map(|(i, frame)| (Control { program: i % 4, long: i % 31 == 0 }, frame));
+            .map(|(i, frame)| (Control { program: i % PROGRAMS, long: i % 31 == 0 }, frame));
         let several = frames
             .chunks(MAX_FRAMES / 2)
             .enumerate()
-            .map(|(i, frames)| (Control { program: i % 4, long: false }, frames));
+            .map(|(i, frames)| (Control { program: i % PROGRAMS, long: false }, frames));
         for (control, frames) in alone.chain(several) {
             let input = input::write(control, frames);
             let mut hash = DefaultHasher::new();

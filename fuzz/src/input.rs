@@ -12,10 +12,13 @@ pub const MAX_FRAMES: usize = 16;
 /// to the eight longest that are walked.
 pub const TAIL: usize = 8 * 2048 + 512;
 
+/// Ways in which frames are run; the last one is without Ethernet.
+pub const PROGRAMS: usize = 5;
+
 /// How an input's frames are run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Control {
-    /// Which of the four programs runs them.
+    /// Which of the [`PROGRAMS`] runs them.
     pub program: usize,
     /// Each has [`TAIL`] bytes more.
     pub long: bool,
@@ -24,11 +27,13 @@ pub struct Control {
 impl Control {
     fn of(byte: u8) -> Control {
         // Long ones take several times as long: an eighth are enough.
-        Control { program: usize::from(byte & 3), long: byte & 0x1c == 0x1c }
+        let program = if byte & 0x60 == 0x60 { 4 } else { usize::from(byte & 3) };
+        Control { program, long: byte & 0x1c == 0x1c }
     }
 
     fn byte(self) -> u8 {
-        self.program as u8 & 3 | if self.long { 0x1c } else { 0 }
+        let program = if self.program == 4 { 0x60 } else { self.program as u8 & 3 };
+        program | if self.long { 0x1c } else { 0 }
     }
 }
 
@@ -58,7 +63,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        for program in 0..4 {
+        for program in 0..PROGRAMS {
             for long in [false, true] {
                 let control = Control { program, long };
                 let frames: [&[u8]; 3] = [b"one", b"", b"three"];

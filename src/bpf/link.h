@@ -119,4 +119,30 @@ static __always_inline int parse_link(struct cursor *cur, struct record *rec,
 	return 0;
 }
 
+/*
+ * A frame that begins with IP's header, as the link has none (knobs.raw): which
+ * IP its first four bits tell. 0, or NOT_IP.
+ */
+static __always_inline int parse_raw(struct cursor *cur, struct record *rec)
+{
+	struct link *link = (void *)rec->saddr;
+	__u8 *at = cursor_take(cur, 1);
+	__u8 first = at ? *at : 0;
+
+	no_vlans(rec);
+	cur->offset = 0;
+	if (first >> 4 == 4 && !parse_ipv4(cur, rec))
+		return 0;
+	if (first >> 4 == 6 && !parse_ipv6(cur, rec))
+		return 0;
+	if (!(knobs.not_ip & NOT_IP_BROKEN))
+		return NOT_IP;
+	__builtin_memset(link, 0, sizeof(*link));
+	rec->proto = 0;
+	rec->flags = REC_NOT_IP;
+	link->first[0] = first;
+	link->has = LINK_IP;
+	return 0;
+}
+
 #endif /* XDPLOG_LINK_H */

@@ -19,6 +19,15 @@ const ETH_802_3_MAX: u16 = 1500;
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 
+/// What the frames of an interface begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkType {
+    /// Ethernet's header.
+    Ethernet,
+    /// That of IPv4 or IPv6: the link has none (`knobs.raw`).
+    Ip,
+}
+
 /// `struct link` of `record.h`, as the kernel wrote it. No map's value has that
 /// type, so that the skeleton does not know it: `record.h` asserts its layout.
 #[derive(Clone, Copy, Debug)]

@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use plain::Plain;
 
 pub use self::batch::{Ahead, Waiting};
-pub use self::link::{Broken, Carried, Link, Llc};
+pub use self::link::{Broken, Carried, Link, LinkType, Llc};
 
 /// What libbpf-cargo generated from `xdplog.bpf.c`.
 #[allow(clippy::all, clippy::pedantic, missing_docs, unsafe_code, unused)]
@@ -228,7 +228,7 @@ const _: () = {
     assert!(offset_of!(skel::types::batch, data) == size_of::<BatchHead>());
     assert!(offset_of!(skel::types::batch, aside) == size_of::<BatchHead>() + BATCH_BYTES);
     assert!(size_of::<skel::types::batch>() == 64 + 2 * BATCH_BYTES + 256);
-    assert!(size_of::<skel::types::knobs>() == 40);
+    assert!(size_of::<skel::types::knobs>() == 44);
 };
 
 /// The address that these flags say the bytes hold.

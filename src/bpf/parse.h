@@ -121,6 +121,13 @@ static __always_inline void cursor_bound(struct cursor *cur, __u32 limit,
 		cur->limit = limit;
 }
 
+static __always_inline void no_vlans(struct record *rec)
+{
+	rec->vlan[0] = 0;
+	rec->vlan[1] = 0;
+	rec->vlan[2] = 0;
+}
+
 /* Ethernet and up to MAX_VLANS tags: the EtherType in host order, a tag's own
  * if the frame ends within it; or NO_TYPE.
  */
@@ -132,9 +139,7 @@ static __always_inline int parse_ethernet(struct cursor *cur,
 	__u16 type;
 	int i;
 
-	rec->vlan[0] = 0;
-	rec->vlan[1] = 0;
-	rec->vlan[2] = 0;
+	no_vlans(rec);
 	if (!eth)
 		return NO_TYPE;
 	type = bpf_ntohs(eth->h_proto);
@@ -340,6 +345,8 @@ static __always_inline int parse_frame(struct xdp_md *ctx, __u32 frame_len,
 	rec->tcp_flags = 0;
 	rec->flags = 0;
 
+	if (knobs.raw)
+		return parse_raw(&cur, rec);
 	type = parse_ethernet(&cur, rec);
 	behind = cur.offset;
 	if (type == ETH_P_IP && !parse_ipv4(&cur, rec))

@@ -185,7 +185,7 @@ struct counters {
 
 /* Set once before load and read-only after, so that the verifier removes the
  * branches that are not used. Each interface has a program of its own, which
- * differs from the others in the slot alone.
+ * differs from the others in the slot and in what its frames begin with.
  */
 struct knobs {
 	__u32 batch_bytes; /*   0: bytes per sample, <= BATCH_BYTES */
@@ -198,6 +198,7 @@ struct knobs {
 	__u32 not_ip;	   /*  28: NOT_IP_* that are recorded */
 	__u32 realtime;	   /*  32: PREEMPT_RT: packets of a CPU interleave */
 	__u32 slot;	   /*  36: of the interface that it is attached to */
+	__u32 raw;	   /*  40: its frames begin with IP's header */
 };
 
 #define FAMILY_IPV4 0x1
@@ -270,7 +271,7 @@ ASSERT_AT(overflow_key, verdict, 17);
 ASSERT_AT(overflow_key, flags, 18);
 ASSERT_AT(overflow_key, zero, 19);
 
-ASSERT_SIZE(knobs, 40);
+ASSERT_SIZE(knobs, 44);
 ASSERT_AT(knobs, batch_bytes, 0);
 ASSERT_AT(knobs, families, 4);
 ASSERT_AT(knobs, frags, 8);
@@ -281,5 +282,6 @@ ASSERT_AT(knobs, rate, 24);
 ASSERT_AT(knobs, not_ip, 28);
 ASSERT_AT(knobs, realtime, 32);
 ASSERT_AT(knobs, slot, 36);
+ASSERT_AT(knobs, raw, 40);
 
 #endif /* XDPLOG_RECORD_H */

@@ -101,6 +101,10 @@ pub fn text(link: &Link, out: &mut impl Write) -> fmt::Result {
             access_point(dsap),
             access_point(ssap)
         ),
+        // Nobody said that it is IP: the link has nothing but IP.
+        Carried::Ip(Broken::Version(version)) if link.ether_type().is_none() => {
+            write!(out, "unknown ip {version}")
+        }
         Carried::Ip(broken) => {
             match link.ether_type() {
                 Some(number) => write!(out, "{}, ", Named(number))?,

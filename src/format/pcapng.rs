@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Classic, Format};
-use crate::bpf::{Counters, Record, Summary};
+use crate::bpf::{Counters, LinkType, Record, Summary};
 use crate::clock::Wall;
 
 /// An enhanced packet block for each packet: the frame's bytes, and the verdict.
@@ -40,8 +40,14 @@ const EPB_VERDICT: u16 = 7;
 const INBOUND: u32 = 1;
 /// The first octet of a verdict that is XDP's, in 64 bits behind it.
 const VERDICT_XDP: u8 = 2;
-/// `LINKTYPE_ETHERNET`.
-const ETHERNET: u16 = 1;
+/// `LINKTYPE_ETHERNET` and `LINKTYPE_RAW`, by number
+/// (<https://www.tcpdump.org/linktypes.html>).
+const fn linktype(link: LinkType) -> u16 {
+    match link {
+        LinkType::Ethernet => 1,
+        LinkType::Ip => 101,
+    }
+}
 /// Times are in units of 10^-9 seconds.
 const NANOSECONDS: u8 = 9;
 
@@ -56,8 +62,9 @@ impl Pcapng {
         Pcapng { wall, ifaces }
     }
 
-    /// What a file begins with: it is then complete by itself.
-    pub fn head(names: &[String], snaplen: u32) -> Vec<u8> {
+    /// What a file begins with, of interfaces with these names, whose frames begin with
+    /// this, both by slot: it is then complete by itself.
+    pub fn head(names: &[String], links: &[LinkType], snaplen: u32) -> Vec<u8> {
         let mut out = Vec::new();
         let mut body = BYTE_ORDER_MAGIC.to_ne_bytes().to_vec();
         // Version 1.0; the length of the section is not known beforehand.
@@ -72,10 +79,9 @@ impl Pcapng {
         option(&mut body, SHB_USERAPPL, program.as_bytes());
         option(&mut body, OPT_END, &[]);
         block(&mut out, SECTION_HEADER, &body);
-        for name in names {
+        for (name, &link) in names.iter().zip(links) {
             // Two bytes are reserved.
-            let mut body = u32::from(ETHERNET).to_le_bytes().to_vec();
-            body[..2].copy_from_slice(&ETHERNET.to_ne_bytes());
+            let mut body = [linktype(link).to_ne_bytes(), [0; 2]].concat();
             body.extend(snaplen.to_ne_bytes());
             option(&mut body, IF_NAME, name.as_bytes());
             option(&mut body, IF_TSRESOL, &[NANOSECONDS]);

@@ -11,7 +11,7 @@ use pcap_file::pcapng::blocks::interface_statistics::InterfaceStatisticsOption;
 use pcap_file::pcapng::{Block, PcapNgReader};
 
 use super::*;
-use crate::bpf::{Counters, MAX_IFACES, Source};
+use crate::bpf::{Counters, LinkType, MAX_IFACES, Source};
 
 /// `CLOCK_MONOTONIC` of the first record; on the wall 2026-11-23T19:07:15Z.
 const THEN: u64 = 5_123_456_789;
@@ -454,7 +454,7 @@ ARP, op 8, 10.0.0.2 > 10.0.0.1, length 60
 IP, truncated-ip, length 60
 IP, truncated-ip6, length 60
 IP, bad-hlen 12, length 60
-IP, bad-version 15, length 60
+unknown ip 15, length 60
 [|ether], truncated, length 60
 ",
     );
@@ -492,6 +492,12 @@ fn json_of_what_is_not_ip() {
 "len":60,"truncated":true}
 "#,
     );
+}
+
+/// Each other interface is one without Ethernet.
+fn head(names: &[String], snaplen: u32) -> Vec<u8> {
+    let links = [LinkType::Ethernet, LinkType::Ip].repeat(names.len());
+    Pcapng::head(names, &links, snaplen)
 }
 
 /// The blocks of a file, as another library reads them, each on a line.
@@ -550,7 +556,7 @@ fn statistics_option(option: &InterfaceStatisticsOption<'_>) -> String {
 
 #[test]
 fn pcapng() {
-    let mut file = Pcapng::head(&names(), 262_144);
+    let mut file = head(&names(), 262_144);
     let mut format = Pcapng::new(2, wall());
     // Frames of every length that there is padding for.
     for (i, record) in records().iter().enumerate() {
@@ -568,7 +574,7 @@ fn pcapng() {
         &blocks(&file),
         r#"
 interface ETHERNET 262144 [IfName("eth0"), IfTsResol(9)]
-interface ETHERNET 262144 [IfName("we\"ird\\\u{1}"), IfTsResol(9)]
+interface RAW 262144 [IfName("we\"ird\\\u{1}"), IfTsResol(9)]
 packet 0 1795460835.123456789 ""/60 flags 1, queue 0, verdict 2:2
 packet 0 1795460836.000000001 "f"/60 flags 1, queue 0, verdict 2:2
 packet 0 1795460835.123456789 "fr"/60 flags 1, queue 0, verdict 2:2

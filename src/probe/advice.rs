@@ -58,6 +58,16 @@ pub fn no_such_interface(
     )
 }
 
+/// The frames of this interface, whose link is of this type, begin with neither
+/// Ethernet nor IP.
+pub fn no_link_type(iface: &str, hardware: &str) -> Error {
+    anyhow!(
+        "{}: its link is of a type whose frames xdplog cannot parse, {hardware}. \
+         Next: name an interface of Ethernet or IP; `ip link` tells the types, behind `link/`",
+        plain(iface)
+    )
+}
+
 /// An XDP program is there already; its name as far as that can be had.
 pub fn occupied(iface: &str, id: u32, name: Option<&str>) -> Error {
     let name = name.map(|name| format!(" (`{name}`)")).unwrap_or_default();
@@ -402,6 +412,7 @@ mod tests {
             (too_few_descriptors(16, 60), &["is 16", "ulimit -n 60"]),
             (no_capture(), &["5.18", "--format"]),
             (deserted(), &["no interface is left"]),
+            (no_link_type("can0", "ARPHRD 280 (can)"), &["can0: ", "280 (can)", "ip link"]),
             (none_is_up(), &["xdplog -D"]),
             (too_many_are_up(65, 64), &["65 interfaces", "64 at most", "-i"]),
             (cannot_print(&os(libc::ENOSPC)), &["cannot write to stdout", "No space"]),

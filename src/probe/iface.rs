@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 
 use super::advice;
 use super::link::Interface;
@@ -12,9 +12,9 @@ use crate::bpf::MAX_IFACES;
 use crate::usage;
 
 impl Interface {
-    /// The interfaces that go by `names`, in their order, each once, however many
-    /// of its names are among them; `is_default` if it was not the user who said
-    /// so.
+    /// The interfaces that go by `names`, in their order, each once, however many of
+    /// its names are among them; `is_default` if it was not the user who said so. They
+    /// have a [`link_type`](Interface::link_type).
     pub fn find(names: &[String], is_default: bool) -> Result<Vec<Interface>> {
         let all = Interface::all().context("cannot list the network interfaces")?;
         let mut found: Vec<Interface> = Vec::new();
@@ -28,11 +28,18 @@ impl Interface {
                 let route = default_route();
                 advice::no_such_interface(name, is_default, route.as_deref(), &present)
             })?;
+            if iface.link_type().is_none() {
+                return Err(iface.no_link_type());
+            }
             if !found.contains(iface) {
                 found.push(iface.clone());
             }
         }
         Ok(found)
+    }
+
+    fn no_link_type(&self) -> Error {
+        advice::no_link_type(&self.name, &self.hardware_name())
     }
 
     /// All interfaces that are up, and those that go by `names`; and what is to be
@@ -41,9 +48,12 @@ impl Interface {
         let all = Interface::all().context("cannot list the network interfaces")?;
         let (mut found, mut left_out) = (Vec::new(), Vec::new());
         for iface in all.into_iter().filter(Interface::is_up) {
-            match iface.xdp.first() {
-                Some(program) => left_out.push(advice::left_out_occupied(&iface.name, program.id)),
-                None => found.push(iface),
+            if let Some(program) = iface.xdp.first() {
+                left_out.push(advice::left_out_occupied(&iface.name, program.id));
+            } else if iface.link_type().is_none() {
+                left_out.push(advice::left_out(&iface.no_link_type()));
+            } else {
+                found.push(iface);
             }
         }
         for iface in Interface::find(names, false)? {

@@ -3,6 +3,7 @@
 
 pub mod advice;
 mod features;
+mod hardware;
 mod iface;
 mod link;
 mod netlink;
@@ -34,8 +35,8 @@ pub use self::link::{Attached, Interface, Place};
 pub use self::overflow::Overflow;
 pub use self::whereabouts::News;
 use self::whereabouts::Whereabouts;
-use crate::bpf::Counters;
 use crate::bpf::skel::{OpenXdplogSkel, XdplogSkel, XdplogSkelBuilder};
+use crate::bpf::{Counters, LinkType};
 use crate::config::Mode;
 
 /// What is fixed before the program is loaded.
@@ -43,9 +44,9 @@ use crate::config::Mode;
 pub struct Setup {
     /// `FAMILY_*` bits of the packets to record.
     pub families: u32,
-    /// What the interfaces' frames begin with, by slot: `ARPHRD_*` of
-    /// `linux/if_arp.h`. At least one, at most [`crate::bpf::MAX_IFACES`].
-    pub hardware: Vec<u16>,
+    /// What the interfaces' frames begin with, by slot. At least one, at most
+    /// [`crate::bpf::MAX_IFACES`].
+    pub links: Vec<LinkType>,
     /// Size of the ring that a batch has to fit in, in bytes.
     pub ring_size: u64,
     /// Sources told apart where packets find no room.
@@ -165,6 +166,7 @@ fn open<'obj>(
     knobs.frags = host.frags.into();
     knobs.realtime = setup.realtime.into();
     knobs.slot = slot as u32;
+    knobs.raw = (setup.links.get(slot) == Some(&LinkType::Ip)).into();
     let snaplen = knobs.snaplen;
     Ok((open, snaplen))
 }
@@ -272,7 +274,7 @@ impl Probe {
     }
 
     fn slots(&self) -> usize {
-        self.setup.hardware.len()
+        self.setup.links.len()
     }
 
     /// The program of the interface in this slot.

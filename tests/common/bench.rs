@@ -6,7 +6,9 @@ use std::cell::RefCell;
 
 use libbpf_rs::ProgramInput;
 use nix::unistd::{SysconfVar, sysconf};
-use xdplog::bpf::{Ahead, Counters, FAMILY_IPV4, FAMILY_IPV6, NOT_IP_BROKEN, NOT_IP_OTHER, Record};
+use xdplog::bpf::{
+    Ahead, Counters, FAMILY_IPV4, FAMILY_IPV6, LinkType, NOT_IP_BROKEN, NOT_IP_OTHER, Record,
+};
 use xdplog::probe::{Batches, CounterMap, Probe, Ring, Setup};
 
 use super::host::{need_root, pin_to_one_cpu};
@@ -24,6 +26,7 @@ pub struct Bench {
     out: RefCell<Vec<u8>>,
     captures: bool,
     not_ip: u32,
+    link: LinkType,
 }
 
 /// Of a ring.
@@ -41,7 +44,7 @@ impl Bench {
     pub fn setup() -> Setup {
         Setup {
             families: FAMILY_IPV4 | FAMILY_IPV6,
-            hardware: vec![1],
+            links: vec![LinkType::Ethernet],
             ring_size: 1 << 20,
             overflow_sources: 16,
             snaplen: 0,
@@ -64,6 +67,7 @@ impl Bench {
             out: RefCell::default(),
             captures: setup.snaplen > 0,
             not_ip: setup.not_ip,
+            link: setup.links[0],
             probe,
         }
     }
@@ -125,10 +129,18 @@ impl Bench {
         records.pop()
     }
 
+    /// What the record of this frame should tell.
+    pub fn reference(&self, frame: &[u8]) -> Option<Told> {
+        match self.link {
+            LinkType::Ethernet => Told::reference(frame, self.not_ip),
+            LinkType::Ip => Told::reference_raw(frame, self.not_ip),
+        }
+    }
+
     /// Run a frame and compare with the reference.
     pub fn check(&self, frame: &[u8]) {
         let got = self.run(frame).map(|record| Told::of(&record));
-        let want = Told::reference(frame, self.not_ip);
+        let want = self.reference(frame);
         assert_eq!(got, want, "left the program, right the reference: {frame:02x?}");
     }
 }

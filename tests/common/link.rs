@@ -1,12 +1,54 @@
 //! What `ip` of older releases cannot say to an interface, by rtnetlink itself.
 
+use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use super::net::{in_ns, ip};
+use nix::libc;
 use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
 };
-use std::os::fd::AsRawFd;
 
-use super::net::in_ns;
+/// An interface without Ethernet: what is written to it arrives there.
+pub struct Tun(OwnedFd);
+
+impl Tun {
+    /// Make one in this namespace, up and without addresses; it goes with the value.
+    pub fn new(ns: &str, name: &str) -> Tun {
+        // TUNSETIFF, IFF_TUN and IFF_NO_PI of linux/if_tun.h; struct ifreq of
+        // linux/if.h: the name in 16 bytes, flags, 22 bytes.
+        const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
+        let mut request = [0u8; 40];
+        request[..name.len()].copy_from_slice(name.as_bytes());
+        request[16..18].copy_from_slice(&0x1001u16.to_ne_bytes());
+        let fd = in_ns(ns, || {
+            let file = File::options().read(true).write(true).open("/dev/net/tun").unwrap();
+            // SAFETY: the kernel reads and writes an ifreq, which is as long.
+            let err = unsafe { libc::ioctl(file.as_raw_fd(), TUNSETIFF, request.as_mut_ptr()) };
+            assert_eq!(err, 0, "{name}: {}", std::io::Error::last_os_error());
+            OwnedFd::from(file)
+        });
+        assert!(ip(&format!("-n {ns} link set {name} up")));
+        Tun(fd)
+    }
+
+    /// Say that its frames are of this type, `ARPHRD_*` of linux/if_arp.h; it is down
+    /// then.
+    pub fn set_type(&self, ns: &str, name: &str, hardware: u16) {
+        const TUNSETLINK: libc::c_ulong = 0x4004_54cd;
+        assert!(ip(&format!("-n {ns} link set {name} down")));
+        // SAFETY: the argument is a number.
+        let err =
+            unsafe { libc::ioctl(self.0.as_raw_fd(), TUNSETLINK, libc::c_ulong::from(hardware)) };
+        assert_eq!(err, 0, "{hardware}: {}", std::io::Error::last_os_error());
+    }
+
+    /// This packet, which begins with IP's header, arrives.
+    pub fn send(&self, packet: &[u8]) {
+        assert_eq!(nix::unistd::write(&self.0, packet).unwrap(), packet.len());
+    }
+}
 
 /// Of linux/if_link.h: with a u32 each.
 const IFLA_GSO_MAX_SIZE: u16 = 41;

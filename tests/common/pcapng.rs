@@ -12,6 +12,8 @@ use pcap_file::pcapng::{Block, PcapNgReader};
 pub struct Capture {
     /// Interfaces by name, and the bytes of each frame that they promise.
     pub ifaces: Vec<(String, u32)>,
+    /// What their frames begin with.
+    pub links: Vec<DataLink>,
     pub packets: Vec<Packet>,
     /// Comments on what was only counted.
     pub comments: Vec<String>,
@@ -77,7 +79,7 @@ impl Capture {
     fn add(&mut self, block: Block<'_>) {
         match block {
             Block::InterfaceDescription(block) => {
-                assert_eq!(block.linktype, DataLink::ETHERNET);
+                self.links.push(block.linktype);
                 let [name, resolution] = &block.options[..] else { panic!("{block:?}") };
                 assert_eq!(*resolution, InterfaceDescriptionOption::IfTsResol(9), "nanoseconds");
                 let InterfaceDescriptionOption::IfName(name) = name else { panic!("{name:?}") };

@@ -67,6 +67,34 @@ impl Told {
         })
     }
 
+    /// The same of a frame that begins with IP's header.
+    pub fn reference_raw(frame: &[u8], not_ip: u32) -> Option<Told> {
+        let len = frame.len() as u32;
+        let first = frame.first().copied().unwrap_or_default();
+        let parsed = match first >> 4 {
+            4 => reference4(frame, Vec::new(), len),
+            6 => reference6(frame, Vec::new(), len),
+            _ => None,
+        };
+        if let Some(parsed) = parsed {
+            return Some(Told::Ip(parsed));
+        }
+        let broken = match first {
+            0x40..0x45 => Broken::Length((first & 15) * 4),
+            0x45..0x50 => Broken::CutV4,
+            0x60..0x70 => Broken::CutV6,
+            _ => Broken::Version(first >> 4),
+        };
+        (not_ip & NOT_IP_BROKEN != 0).then_some(Told::NotIp(NotIp {
+            macs: None,
+            ether_type: None,
+            carried: Carried::Ip(broken),
+            vlans: Vec::new(),
+            len,
+            truncated: false,
+        }))
+    }
+
     /// What a record should tell of `frame`, if it is recorded: frames that are not
     /// IP are, where these `NOT_IP_*` bits say so.
     pub fn reference(frame: &[u8], not_ip: u32) -> Option<Told> {

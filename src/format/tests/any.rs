@@ -169,7 +169,7 @@ proptest! {
         let json = formatted(&mut Json::new(&names, wall()), &record, &[]);
         let json: Value = serde_json::from_str(one_line(&json)).unwrap();
         prop_assert_eq!(json, expected(&record, &names));
-        let mut file = Pcapng::head(&names, 262_144);
+        let mut file = head(&names, 262_144);
         file.extend(formatted(&mut Pcapng::new(names.len(), wall()), &record, &bytes));
         let packet = blocks(&file);
         let packet = packet.lines().last().unwrap();
@@ -204,7 +204,7 @@ proptest! {
             Source::Others => expected["src"] = "other".into(),
         }
         prop_assert_eq!(json, expected);
-        let mut file = Pcapng::head(&names, 262_144);
+        let mut file = head(&names, 262_144);
         file.extend(summarised(&mut Pcapng::new(names.len(), wall()), &summary));
         let comment = blocks(&file);
         let comment = comment.lines().last().unwrap();
