@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Error, Result, anyhow};
 use jiff::tz::TimeZone;
 use nix::unistd::{SysconfVar, sysconf};
 use tokio::sync::mpsc::{self, UnboundedSender};
@@ -338,8 +338,8 @@ fn join(readers: Vec<Reading>) -> (Tally, Result<()>) {
 
 /// Say what happened.
 fn tell(config: &Config, report: &Report<'_>, closed: Option<&Closed>) {
-    let gone = matches!(closed, Some(Closed::ByReader));
-    // When the reader went away it has what it wanted: no words about it.
+    // When the reader of stdout went away it has what it wanted: no words about it.
+    let gone = config.files.is_none() && matches!(closed, Some(Closed::ByReader));
     match config.stats.filter(|_| !gone || config.stats_explicit) {
         Some(StatsFormat::Text) => say_last(report.text().trim_end()),
         Some(StatsFormat::Json) => say_last(&report.json()),
@@ -347,27 +347,42 @@ fn tell(config: &Config, report: &Report<'_>, closed: Option<&Closed>) {
     }
 }
 
-/// How the run ended. That the counts do not agree outweighs all else.
+/// How the run ended. Whatever failed is told, and with it what was lost, also where
+/// there was no summary. That the counts do not agree outweighs all else.
 fn conclude(
     config: &Config,
     ledger: &Ledger,
     closed: Option<Closed>,
     stop: Stop,
-    drained: Result<()>,
+    read: Result<()>,
 ) -> Result<Outcome> {
-    let failed = match (closed, stop) {
+    let lost = ledger.total().lost;
+    let path = config.files.as_ref().map(|plan| plan.path.as_path());
+    let written = match (closed, path) {
         (Some(Closed::Failed(failure)), _) => {
             let (plan, waits) = (config.files.as_ref(), config.wait_when_full);
-            Err(crate::advice::output_failed(&failure, plan, waits, ledger.total().lost))
+            Err(crate::advice::output_failed(&failure, plan, waits, lost))
         }
-        (_, Stop::Failed(err)) => Err(err),
-        (_, Stop::Deserted) => Err(advice::deserted()),
-        (_, Stop::Asked) => drained,
+        (Some(Closed::OutOfTime), _) => Err(crate::advice::not_read_in_time(path, lost)),
+        (Some(Closed::ByReader), Some(path)) if lost > 0 => {
+            Err(crate::advice::reader_left(path, lost))
+        }
+        _ => Ok(()),
     };
+    let watched = match stop {
+        Stop::Failed(err) => Err(err),
+        Stop::Deserted => Err(advice::deserted()),
+        Stop::Asked => Ok(()),
+    };
+    let read = read.map_err(|err| crate::advice::reading_failed(&err, lost));
+    let failed: Vec<Error> = [written, watched, read].into_iter().filter_map(Result::err).collect();
+    let mut failed = failed.into_iter();
+    let first = failed.next();
     if ledger.broken.is_empty() {
-        return failed.map(|()| Outcome::Done);
+        failed.for_each(|err| say(&format!("xdplog: {err:#}")));
+        return first.map_or(Ok(Outcome::Done), Err);
     }
-    if let Err(err) = failed {
+    for err in first.into_iter().chain(failed) {
         say(&format!("xdplog: {err:#}"));
     }
     for broken in &ledger.broken {

@@ -19,12 +19,14 @@ pub struct Tally {
     pub beyond: PerSlot,
     /// What became of all others.
     pub sink: Counts,
+    /// Whether a reader failed, and left some unread, or half done.
+    pub is_cut: bool,
 }
 
 impl Default for Tally {
     fn default() -> Self {
         let none = [0; MAX_IFACES];
-        Tally { read: none, drained: none, beyond: none, sink: Counts::default() }
+        Tally { read: none, drained: none, beyond: none, sink: Counts::default(), is_cut: false }
     }
 }
 
@@ -34,6 +36,7 @@ impl AddAssign<&Tally> for Tally {
         sink::add(&mut self.drained, &other.drained);
         sink::add(&mut self.beyond, &other.beyond);
         self.sink += &other.sink;
+        self.is_cut |= other.is_cut;
     }
 }
 
@@ -83,9 +86,17 @@ impl Ledger {
         let mut ledger = Ledger { slots: Vec::new(), broken: Vec::new() };
         for (slot, k) in kernel.iter().enumerate() {
             let of = |counts: &PerSlot| counts.get(slot).copied().unwrap_or(0);
-            let (read, drained, beyond) = (of(&tally.read), of(&tally.drained), of(&tally.beyond));
+            let (mut read, mut drained) = (of(&tally.read), of(&tally.drained));
             let Counts { written, summarised, dropped } = &tally.sink;
-            let (written, summarised, dropped) = (of(written), of(summarised), of(dropped));
+            let (written, summarised) = (of(written), of(summarised));
+            let (beyond, mut dropped) = (of(&tally.beyond), of(dropped));
+            if tally.is_cut {
+                // What a reader did not come to is as little in the log as what could
+                // not be written.
+                (read, drained) = (k.recorded, k.overflowed);
+                let done = written + summarised + beyond;
+                dropped = dropped.max((read + drained).saturating_sub(done));
+            }
             let mut must_equal = |what: &str, left: u64, right: u64| {
                 if left != right {
                     ledger.broken.push(format!("interface {slot}: {what}: {left} is not {right}"));
@@ -162,6 +173,22 @@ mod tests {
         assert_eq!((seen, logged, summarised, not_ip), (106, 63, 14, 3));
         assert_eq!((unselected, sampled_out, lost), (12, 6, 8));
         assert_eq!(seen, logged + summarised + not_ip + unselected + sampled_out + lost);
+    }
+
+    #[test]
+    fn what_a_reader_that_failed_left_is_lost() {
+        let (kernel, mut tally) = example();
+        tally.read[0] = 50;
+        tally.drained[0] = 0;
+        tally.sink.written[0] = 40;
+        tally.sink.summarised[0] = 0;
+        tally.sink.dropped[0] = 4;
+        assert!(!Ledger::settle(&kernel, &tally).broken.is_empty());
+        tally.is_cut = true;
+        let ledger = Ledger::settle(&kernel, &tally);
+        assert_eq!(ledger.broken, [""; 0]);
+        let Fates { seen, logged, lost, .. } = ledger.total();
+        assert_eq!((seen, logged, lost), (106, 40, 90 - 40 - 5));
     }
 
     #[test]

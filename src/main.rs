@@ -12,6 +12,7 @@ use xdplog::usage::UsageError;
 use xdplog::{list, signals, talk};
 
 fn main() -> ExitCode {
+    talk::say_panics();
     // First of all, as either would be the end until it is heeded.
     if let Err(err) = signals::block() {
         return fail(&err);

@@ -7,6 +7,7 @@
 
 use std::mem::take;
 use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -215,9 +216,14 @@ impl<F: Format> Reader<F> {
     /// Read until shutdown begins, then all that is left. What became of the
     /// records; this is told also where it fails.
     pub fn run(mut self) -> (Tally, Result<()>) {
-        let ended = self.read_until_shutdown().and_then(|()| self.drain());
+        let read = || self.read_until_shutdown().and_then(|()| self.drain());
+        // Its counts are sound whatever happens, but for packets half done, and what it
+        // has done is told by nothing else.
+        let ended = catch_unwind(AssertUnwindSafe(read))
+            .unwrap_or_else(|_| Err(crate::advice::reader_died()));
         let Taker { sink, mut tally, .. } = self.taker;
         tally.sink = sink.finish();
+        tally.is_cut = ended.is_err();
         (tally, ended)
     }
 

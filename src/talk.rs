@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::panic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -33,6 +34,15 @@ pub fn say(text: &str) {
 /// The same for what is said at the end.
 pub fn say_last(text: &str) {
     say_within(&format!("{}{}\n", clear(), plain_lines(text)), LAST_PATIENCE);
+}
+
+/// Say in one line where the program panicked. The standard library would wait for a
+/// stderr that nobody reads.
+pub fn say_panics() {
+    panic::set_hook(Box::new(|panic| {
+        let panic = panic.to_string().replace('\n', " ");
+        say_last(&format!("xdplog: a bug: {panic}. Next: please report this"));
+    }));
 }
 
 /// Whether the last thing said was a live line, in which the cursor still is.

@@ -378,7 +378,7 @@ fn a_reader_that_stops_reading() {
         let xdplog = Xdplog::start_to(&net, &args, writer);
         flood(&net, 0, &frame(), 100_000);
         let ended = xdplog.stop();
-        assert_eq!(ended.code(), Some(0), "{format}: {}", ended.stderr);
+        assert_eq!(ended.code(), Some(1), "{format}: {}", ended.stderr);
         assert!(ended.took < *PROMPT, "{format}: {:?}", ended.took);
         assert!(!net.has_xdp(0));
         let summary = ended.summary();

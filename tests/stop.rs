@@ -15,7 +15,7 @@ use common::frames::frame;
 use common::live::flood;
 use common::net::Net;
 use common::process::{
-    PATIENCE, PROMPT, Xdplog, assert_balanced, command, count, unread_pipe, wait_until,
+    Ended, PATIENCE, PROMPT, Xdplog, assert_balanced, command, count, unread_pipe, wait_until,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
@@ -75,13 +75,62 @@ fn nobody_reads_stdout() {
     let xdplog = Xdplog::start_to(&net, &["here0", "--stats-format", "json"], writer);
     flood(&net, 0, &frame(), 500_000);
     let ended = xdplog.stop();
-    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
     assert!(ended.took < *PROMPT, "{:?}", ended.took);
     assert!(!net.has_xdp(0));
     let summary = ended.summary();
     assert_balanced(&summary);
     assert_eq!(count(&summary, "seen"), net.received(0));
-    assert!(count(&summary, "lost") > 0);
+    assert_lost(&ended, count(&summary, "lost"));
+}
+
+/// What was lost is a failure, and told in the last line.
+fn assert_lost(ended: &Ended, lost: u64) {
+    assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
+    let last = ended.stderr.lines().last().unwrap_or_default();
+    let told = format!(
+        "xdplog: what reads stdout did not read on when it was time to stop; {lost} packets were lost. Next: "
+    );
+    assert!(lost > 0 && last.starts_with(&told), "{lost}: {}", ended.stderr);
+}
+
+#[test]
+fn losses_are_told_even_so() {
+    let net = Net::new();
+    let (mut reader, writer) = unread_pipe();
+    let xdplog = Xdplog::start_to(&net, &["here0", "-q"], writer);
+    flood(&net, 0, &frame(), 20_000);
+    let ended = xdplog.stop();
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    // One line, and all that is not in the log.
+    let whole = text.bytes().filter(|&b| b == b'\n').count() as u64;
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    assert_lost(&ended, net.received(0) - whole);
+}
+
+/// What reads stdout may leave when it has enough; what reads a pipe that was named may
+/// not.
+#[test]
+fn the_reader_of_a_pipe_that_was_named_goes_away() {
+    let net = Net::new();
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, Mode::S_IRWXU).unwrap();
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || File::open(pipe).unwrap()
+    });
+    let xdplog = Xdplog::start(&net, &["here0", "-q", "-w", pipe.to_str().unwrap()]);
+    // Both at once: a packet, and nobody who reads its line.
+    xdplog.park();
+    net.tap_there(0).send(&frame());
+    drop(reader.join().unwrap());
+    xdplog.unpark();
+    let ended = xdplog.end();
+    assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    let told = "went away; 1 packet was lost. Next: ";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
 }
 
 #[test]
@@ -211,7 +260,7 @@ fn nobody_reads_stdout_nor_stderr() {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        assert!(child.wait().unwrap().success(), "{args:?}");
+        assert_eq!(child.wait().unwrap().code(), Some(1), "{args:?}: losses");
         assert!(!net.has_xdp(0));
     }
 }
@@ -238,7 +287,7 @@ fn a_terminal_that_is_stopped() {
     // Nobody reads the other end.
     flood(&net, 0, &frame(), 100_000);
     let ended = xdplog.stop();
-    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
     assert!(ended.took < *PROMPT, "{:?}", ended.took);
 }
 
