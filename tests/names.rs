@@ -92,6 +92,32 @@ fn of_an_interface_that_is_refused() {
 }
 
 #[test]
+fn of_an_argument() {
+    let net = Net::new();
+    let bad = "\x1b]0;title\x07\n\u{9b}1m";
+    let long = format!("--{bad}");
+    let format = format!("--format={bad}");
+    for args in [
+        &[&*long][..],
+        &[&format],
+        &["-f", bad],
+        &["--mode", bad],
+        &["--duration", bad],
+        &["-c", bad],
+        &["--rotate-size", bad, "-w", "x"],
+        &["--rate-limit", bad],
+        &["--readers", bad],
+        &["here0", "--color", bad],
+        &["completions", bad],
+    ] {
+        let ended = run(&net, args);
+        assert_eq!(ended.code(), Some(2), "{args:?}: {}", ended.stderr);
+        assert_plain(&ended.stderr);
+        assert!(ended.stderr.contains("]0;title"), "{args:?}: {}", ended.stderr);
+    }
+}
+
+#[test]
 fn of_a_file() {
     let (net, dir) = (Net::new(), Dir::new());
     let there = dir.path("a\x1b]0;title\x07\nb");

@@ -57,7 +57,7 @@ pub fn cannot_open(path: &Path, err: &io::Error) -> Error {
                  Next: name another file, or give --overwrite"
             );
         }
-        None | Some(Refusal::NoFile) => "name another file with --write",
+        None | Some(Refusal::NoFile | Refusal::Used) => "name another file with --write",
         Some(Refusal::Link) => "name what it leads to with --write",
         Some(Refusal::Owner(_) | Refusal::Names(_)) => {
             "see who put it there, or name another file with --write"
@@ -190,6 +190,7 @@ mod tests {
             (cannot_open(path, &os(libc::EEXIST)), &["/l exists", "--overwrite"], "open"),
             (cannot_open(path, &os(libc::EACCES)), &["cannot open /l", "--write"], "overwrite"),
             (cannot_open(path, &Refusal::Link.into()), &["symbolic link", "leads to"], "overwrite"),
+            (cannot_open(path, &Refusal::Used.into()), &["another xdplog", "--write"], "who put"),
             (cannot_open(path, &Refusal::Owner(7).into()), &["uid 7", "who put it"], "overwrite"),
             (no_stdout(&os(libc::EBADF)), &["stdout is closed", "-w FILE"], "Bad file"),
             (no_stdout(&os(libc::EIO)), &["cannot use stdout", "-w FILE"], "closed"),

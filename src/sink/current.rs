@@ -8,8 +8,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use nix::fcntl::Flock;
+
 use super::files::Plan;
-use super::open::{Identity, Place, identity};
+use super::open::{Identity, Place, identity, lock};
 use super::{Closed, Ends, Failure, Full, Output};
 use crate::shutdown::Shutdown;
 
@@ -18,6 +20,8 @@ use crate::shutdown::Shutdown;
 pub struct Current {
     output: Output,
     file: File,
+    /// As long as it is written to.
+    _lock: Option<Flock<File>>,
     place: Place,
     /// Its number, where there are several.
     pub number: u32,
@@ -35,10 +39,12 @@ pub struct Current {
 }
 
 impl Current {
-    /// The file that is open at `place`; `is_new` if this run made it.
+    /// The file that is open at `place`; `is_new` if this run made it. Fails where
+    /// another xdplog writes to it.
     pub fn new(file: File, place: Place, is_new: bool, full: &Arc<Full>) -> io::Result<Current> {
         Ok(Current {
             output: Output::new(file.try_clone()?.into(), Arc::clone(full)),
+            _lock: lock(&file, is_new)?,
             identity: identity(&file)?,
             len: file.metadata()?.len(),
             file,

@@ -9,11 +9,9 @@ use std::io::{self, ErrorKind};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
-use nix::fcntl::{Flock, FlockArg};
-
-use super::Failure;
 use super::names::{self, COMPRESSED, PART, numbered};
-use super::open::{Place, identity};
+use super::open::{Place, identity, lock};
+use super::{Failure, Refusal};
 
 /// Takes finished files.
 #[derive(Debug)]
@@ -125,6 +123,10 @@ impl Work {
     fn trim(&mut self) {
         while self.kept.len() > self.keep {
             let Some(oldest) = self.kept.pop_front() else { return };
+            if numbered(&self.base, oldest).is_used() {
+                // Of another run, which goes on, and is not finished then.
+                continue;
+            }
             for place in names::all(&self.base, oldest) {
                 let removed = place.remove();
                 self.note("remove", &place, removed);
@@ -140,7 +142,7 @@ impl Work {
             if is_there(&plain) && is_there(&plain.with(PART)) {
                 match compress(&plain) {
                     // Another one is about to, which still runs.
-                    Err(err) if err.kind() == ErrorKind::WouldBlock => {}
+                    Err(err) if is_used(&err) => {}
                     compressed => self.note("compress", &plain, compressed),
                 }
             }
@@ -158,8 +160,9 @@ impl Work {
 /// and whole.
 fn compress(plain: &Place) -> io::Result<()> {
     let part = plain.with(PART);
-    let mut lock = create_part(&part)?;
-    let copied = copy(plain, &mut lock).and_then(|()| part.rename(&plain.with(COMPRESSED)));
+    let mut file = create_part(&part)?;
+    let _lock = lock(&file, true)?;
+    let copied = copy(plain, &mut file).and_then(|()| part.rename(&plain.with(COMPRESSED)));
     if let Err(err) = copied {
         // What cannot be removed stays, and is no worse than that.
         let _ = part.remove();
@@ -168,21 +171,23 @@ fn compress(plain: &Place) -> io::Result<()> {
     plain.remove()
 }
 
-/// Make the file to compress into, locked as long as it is written to. One that is
-/// there without a lock is of a run that was killed, and is removed.
-fn create_part(part: &Place) -> io::Result<Flock<File>> {
-    let lock = |file| {
-        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, err)| io::Error::from(err))
-    };
+fn is_used(err: &io::Error) -> bool {
+    err.get_ref().and_then(|err| err.downcast_ref()) == Some(&Refusal::Used)
+}
+
+/// Make the file to compress into. One that is there and not used is of a run that
+/// was killed, and is removed.
+fn create_part(part: &Place) -> io::Result<File> {
     match part.create() {
         Err(err) if err.kind() == ErrorKind::AlreadyExists => {
-            let stale = lock(part.take(None)?)?;
+            let stale = part.take(None)?;
+            let _lock = lock(&stale, false)?;
             if part.is(identity(&stale)?) {
                 part.remove()?;
             }
-            lock(part.create()?)
+            part.create()
         }
-        created => lock(created?),
+        created => created,
     }
 }
 
@@ -251,7 +256,7 @@ mod tests {
         // That of one which still runs is left to it.
         fs::write(dir.path().join("log-000002"), "whole").unwrap();
         let busy = Place::of(&dir.path().join("log-000002.zst.part")).unwrap();
-        let busy = create_part(&busy).unwrap();
+        let busy = lock(&create_part(&busy).unwrap(), true).unwrap();
         let mut finisher = start(dir.path(), true, None, vec![1, 2]);
         finisher.begin();
         finisher.wait().unwrap();

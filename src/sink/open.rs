@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat2};
+use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, RenameFlags, openat, renameat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::unistd::{AccessFlags, Uid, UnlinkatFlags, faccessat, linkat, unlinkat};
 
@@ -41,6 +41,8 @@ pub enum Refusal {
     Names(u64),
     /// Who runs xdplog is not its owner, who this user is.
     Owner(u32),
+    /// Another xdplog writes to it.
+    Used,
 }
 
 impl fmt::Display for Refusal {
@@ -50,6 +52,7 @@ impl fmt::Display for Refusal {
             Refusal::NoFile => write!(f, "it is no regular file"),
             Refusal::Names(count) => write!(f, "it is one file with {count} names (hard links)"),
             Refusal::Owner(uid) => write!(f, "it belongs to another user, of uid {uid}"),
+            Refusal::Used => write!(f, "another xdplog writes to it"),
         }
     }
 }
@@ -69,6 +72,21 @@ pub type Identity = (u64, u64);
 /// Which file this is.
 pub fn identity(file: &File) -> io::Result<Identity> {
     file.metadata().map(|meta| (meta.dev(), meta.ino()))
+}
+
+/// Lock a file that is written to for as long as the answer lives, so that others see
+/// that it is. Fails where one does already; `None` where the file system has no locks.
+/// One that `is_new` can only be locked by who looks for a moment whether it is.
+pub fn lock(file: &File, is_new: bool) -> io::Result<Option<Flock<File>>> {
+    let how = match is_new {
+        true => FlockArg::LockExclusive,
+        false => FlockArg::LockExclusiveNonblock,
+    };
+    match Flock::lock(file.try_clone()?, how) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, Errno::EWOULDBLOCK)) => Err(Refusal::Used.into()),
+        Err(_) => Ok(None),
+    }
 }
 
 /// A name in a directory.
@@ -182,6 +200,11 @@ impl Place {
         let file = self.open(OFlag::O_RDONLY | OFlag::O_NONBLOCK, MODE)?;
         check_regular(&fstat(&file)?)?;
         Ok(file)
+    }
+
+    /// Whether another xdplog writes to the file that is there.
+    pub fn is_used(&self) -> bool {
+        self.read().is_ok_and(|file| lock(&file, false).is_err())
     }
 
     /// Open the pipe or device that is there to write to it. For a pipe without a
