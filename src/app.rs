@@ -57,6 +57,7 @@ pub fn run_with(
 ) -> Result<Outcome> {
     // Before all else: whoever waits for it is not to find that of an earlier run.
     let ready = config.ready_file.as_deref().map(ReadyFile::clear).transpose()?;
+    probe::check_mounts()?;
     let cpus = sysconf_positive(SysconfVar::_NPROCESSORS_ONLN)?;
     let open_at_start = probe::open_descriptors();
     probe::reserve_descriptors(open_at_start, cpus.get(), config.ifaces.len())?;

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::iface_names::Names;
 use crate::names::plain;
 use crate::pressure::Pressure;
-use crate::probe::{Attachment, CounterMap, Interface, News, Probe, advice};
+use crate::probe::{Attachment, CounterMap, Gone, Interface, News, Probe, advice};
 use crate::ready::{Ready, ReadyFile};
 use crate::shutdown::is_ignored;
 use crate::signals::Attaching;
@@ -262,11 +262,14 @@ impl Control<'_> {
 }
 
 fn still_there(attachment: &Attachment) -> bool {
-    let gone = attachment.is_gone();
-    if gone {
-        say(&format!("xdplog: {}", advice::deleted(&attachment.name)));
-    }
-    !gone
+    let name = plain(&attachment.name);
+    let said = match attachment.gone() {
+        Some(Gone::Deleted) => advice::deleted(&name),
+        Some(Gone::Detached) => advice::detached(&name),
+        None => return true,
+    };
+    say(&format!("xdplog: {said}"));
+    false
 }
 
 fn announce(attached: &[Attachment], ring_size: u64) {

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use common::frames::udp4;
 use common::net::{Net, ip, ip_batch};
-use common::process::{BIN, Xdplog, assert_refused, count, run};
+use common::process::{BIN, Xdplog, assert_balanced, assert_refused, count, run};
 use libbpf_rs::{Xdp, XdpFlags};
 
 #[test]
@@ -171,6 +171,61 @@ fn an_interface_that_is_deleted() {
     let summary = ended.summary();
     assert_eq!(count(&summary["interfaces"]["here0"], "logged"), 1, "{summary}");
     assert_eq!(count(&summary["interfaces"]["here1"], "logged"), 1, "{summary}");
+}
+
+/// Detach the program on an interface of this namespace, as its owner does not.
+fn detach(iface: &str) {
+    let shown = common::net::run("ip", &["-o", "link", "show", iface]);
+    let id = shown.split("prog/xdp id ").nth(1).and_then(|rest| rest.split(' ').next());
+    let id: u64 = id.unwrap_or_else(|| panic!("a program in {shown}")).parse().unwrap();
+    let links = common::net::run("bpftool", &["-j", "link", "show"]);
+    let links: serde_json::Value = serde_json::from_str(&links).unwrap();
+    let link = links.as_array().unwrap().iter().find(|link| link["prog_id"] == id).unwrap();
+    common::net::run("bpftool", &["link", "detach", "id", &link["id"].to_string()]);
+}
+
+#[test]
+fn a_program_that_somebody_else_detaches() {
+    let net = Net::new();
+    net.add_pair(1);
+    let mut xdplog = Xdplog::start(&net, &["here0", "here1", "--stats-format", "json"]);
+    let lines = xdplog.lines();
+    let send = |n: u32| net.tap_there(n).send(&udp4(Ipv4Addr::new(10, 0, n as u8, 1), 18));
+    let next = || lines.recv_timeout(common::process::PATIENCE).unwrap().0;
+    send(0);
+    assert_eq!(next(), "LOG: SRC 10.0.0.1, ACTION 2");
+    net.here(|| detach("here0"));
+    xdplog.hear("here0: xdplog's program was detached by somebody else");
+    send(1);
+    assert_eq!(next(), "LOG: SRC 10.0.1.1, ACTION 2");
+    net.here(|| detach("here1"));
+    let ended = xdplog.end();
+    assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("deleted"), "{}", ended.stderr);
+    let last = ended.stderr.lines().last().unwrap();
+    assert!(last.starts_with("xdplog: no interface is left to watch. Next: "), "{last}");
+    assert_balanced(&ended.summary());
+    assert_eq!(count(&ended.summary(), "logged"), 2);
+}
+
+#[test]
+fn what_is_not_mounted_is_told_with_how_to_mount_it() {
+    let net = Net::new();
+    for (dir, next) in
+        [("/proc", "mount -t proc proc /proc"), ("/sys", "mount -t sysfs sysfs /sys")]
+    {
+        // In a mount namespace of its own, something else in its place.
+        let script = format!("mount -t tmpfs none {dir} && exec {BIN} here0");
+        let output = Command::new("ip")
+            .args(["netns", "exec", &net.here, "unshare", "-m", "sh", "-c", &script])
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(stderr.contains(&format!("{dir} is not mounted")), "{stderr}");
+        assert!(stderr.contains(&format!("Next: run `{next}`")), "{stderr}");
+    }
 }
 
 /// What a shell script says on stderr that runs xdplog here, and ends well.

@@ -303,6 +303,15 @@ pub fn deleted(iface: &str) -> String {
     format!("{iface}: the interface was deleted. Next: start again when it is back")
 }
 
+/// The program on an interface was detached by somebody else, and others are left or
+/// not.
+pub fn detached(iface: &str) -> String {
+    format!(
+        "{iface}: xdplog's program was detached by somebody else, so that no more is logged of \
+         it. Next: see who did that, as `bpftool link detach` does, and start again"
+    )
+}
+
 /// An interface is called `to` now; in the log `logged`, which is the same unless
 /// another has that name there.
 pub fn renamed(from: &str, to: &str, logged: &str) -> String {
@@ -329,9 +338,14 @@ pub fn moved(from: &str, to: Option<&str>, logged: &str) -> String {
     )
 }
 
-/// The last interface was deleted.
+/// The last interface was deleted, or detached from.
 pub fn deserted() -> Error {
-    anyhow!("no interface is left to watch. Next: start again when it is back")
+    anyhow!("no interface is left to watch. Next: see above what became of it, and start again")
+}
+
+/// What is read of the kernel is not there.
+pub fn not_mounted(dir: &str, kind: &str) -> Error {
+    anyhow!("{dir} is not mounted, and xdplog reads it. Next: run `mount -t {kind} {kind} {dir}`")
 }
 
 /// So many packets, in words.
@@ -412,6 +426,7 @@ mod tests {
             (too_few_descriptors(16, 60), &["is 16", "ulimit -n 60"]),
             (no_capture(), &["5.18", "--format"]),
             (deserted(), &["no interface is left"]),
+            (not_mounted("/sys", "sysfs"), &["/sys is not", "`mount -t sysfs sysfs /sys`"]),
             (no_link_type("can0", "ARPHRD 280 (can)"), &["can0: ", "280 (can)", "ip link"]),
             (none_is_up(), &["xdplog -D"]),
             (too_many_are_up(65, 64), &["65 interfaces", "64 at most", "-i"]),

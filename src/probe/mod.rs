@@ -17,6 +17,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
 
@@ -458,6 +459,15 @@ pub struct Attachment {
     pub native: bool,
 }
 
+/// Why a program is on its interface no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// The interface was deleted.
+    Deleted,
+    /// Somebody else detached the program.
+    Detached,
+}
+
 impl Drop for Attachment {
     fn drop(&mut self) {
         sys::detach(self.link.as_fd());
@@ -465,12 +475,15 @@ impl Drop for Attachment {
 }
 
 impl Attachment {
-    /// Whether the interface was deleted under the program.
-    pub fn is_gone(&self) -> bool {
+    /// Why the program is on the interface no more, if it is not.
+    pub fn gone(&self) -> Option<Gone> {
         match LinkInfo::from_fd(self.link.as_fd()).map(|link| link.info) {
-            // The kernel clears the index of a link whose device is gone.
-            Ok(LinkTypeInfo::Xdp(xdp)) => xdp.ifindex == 0,
-            _ => false,
+            // The kernel clears the index in either case.
+            Ok(LinkTypeInfo::Xdp(xdp)) if xdp.ifindex == 0 => {
+                let is_there = self.whereabouts.is_there();
+                Some(if is_there { Gone::Detached } else { Gone::Deleted })
+            }
+            _ => None,
         }
     }
 
@@ -558,6 +571,18 @@ const IFACE_DESCRIPTORS: u64 = 2;
 
 /// A thread that loads a program takes so many for its maps meanwhile.
 const LOADER_DESCRIPTORS: u64 = 32;
+
+/// Whether what is read of the kernel is there to be read.
+pub fn check_mounts() -> Result<()> {
+    for (dir, kind, part) in
+        [("/proc", "proc", "/proc/self/status"), ("/sys", "sysfs", "/sys/devices/system/cpu")]
+    {
+        if !Path::new(part).exists() {
+            return Err(advice::not_mounted(dir, kind));
+        }
+    }
+    Ok(())
+}
 
 /// Descriptors that are open now.
 pub fn open_descriptors() -> u64 {

@@ -49,6 +49,12 @@ impl Whereabouts {
         self.learn(Whereabouts { seen, namespace, name })
     }
 
+    /// Whether the interface is still where it was last seen.
+    pub fn is_there(&self) -> bool {
+        let all = Interface::all_in(self.namespace);
+        all.is_ok_and(|all| all.iter().any(|iface| iface.index == self.seen.0))
+    }
+
     fn learn(&mut self, now: Whereabouts) -> Option<News> {
         let before = std::mem::replace(self, now);
         let went = self.namespace != before.namespace && self.namespace.is_some();
