@@ -18,7 +18,7 @@ use crate::bpf::LinkType;
 use crate::clock::{self, Wall};
 use crate::config::{Color, Config, FormatName, StatsFormat};
 use crate::control::{Control, Event, Stop};
-use crate::format::{Classic, Format, Json, Pcapng, Text};
+use crate::format::{Classic, Format, Json, Pcapng, Style, Text, TimeStyle};
 use crate::iface_names::Names;
 use crate::ledger::{Ledger, Tally};
 use crate::mailbox::Mailbox;
@@ -53,7 +53,7 @@ pub fn run(config: &Config) -> Result<Outcome> {
 /// The same, with what starts the readers: in which format is up to that.
 pub fn run_with(
     config: &Config,
-    start: impl FnOnce(&Config, &[String], Vec<Ring>, &Common) -> Result<Vec<Reading>>,
+    start: impl FnOnce(&Config, &[String], &[LinkType], Vec<Ring>, &Common) -> Result<Vec<Reading>>,
 ) -> Result<Outcome> {
     // Before all else: whoever waits for it is not to find that of an earlier run.
     let ready = config.ready_file.as_deref().map(ReadyFile::clear).transpose()?;
@@ -89,8 +89,8 @@ pub fn run_with(
         shutdown: Arc::clone(&shutdown),
         notify: Arc::new(stopper(&events_tx)),
     };
-    let readers =
-        start(config, &names.now(), rings, &common).inspect_err(|_| destination.abandon())?;
+    let readers = start(config, &names.now(), &links(&ifaces), rings, &common)
+        .inspect_err(|_| destination.abandon())?;
 
     // From here on the readers have to be stopped whatever happens.
     let control = Control {
@@ -258,6 +258,7 @@ pub type Reading = JoinHandle<(Tally, Result<()>)>;
 fn start(
     config: &Config,
     names: &[String],
+    links: &[LinkType],
     rings: Vec<Ring>,
     common: &Common,
 ) -> Result<Vec<Reading>> {
@@ -271,8 +272,22 @@ fn start(
                 Color::Never => false,
                 Color::Auto => config.files.is_none() && is_colorful(),
             };
-            let text = Text::new(names, wall, TimeZone::system(), color);
-            spawn(reader::readers(rings, count, &text, common), common)
+            let style = Style { color, times: config.times, macs: config.macs, dump: config.dump };
+            let zone = TimeZone::system();
+            if style.macs || style.dump.is_some() {
+                let text = Text::<true, true>::styled(names, wall, zone, links, &style);
+                spawn(reader::readers(rings, count, &text, common), common)
+            } else if style.times != TimeStyle::TimeOfDay {
+                let text = Text::<true, false>::styled(names, wall, zone, links, &style);
+                spawn(reader::readers(rings, count, &text, common), common)
+            } else {
+                let text = Text::new(names, wall, zone, color);
+                spawn(reader::readers(rings, count, &text, common), common)
+            }
+        }
+        FormatName::Json if config.macs => {
+            let json = Json::<true>::with(names, wall, links);
+            spawn(reader::readers(rings, count, &json, common), common)
         }
         FormatName::Json => {
             spawn(reader::readers(rings, count, &Json::new(names, wall), common), common)

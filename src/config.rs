@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::bpf::{FAMILY_IPV4, FAMILY_IPV6, NOT_IP_BROKEN, NOT_IP_OTHER};
+use crate::format::{Dump, TimeStyle};
 use crate::sink::Plan;
 
 /// The interface that is watched when none is named.
@@ -93,6 +94,12 @@ pub struct Config {
     pub snaplen: u32,
     /// When to use colors.
     pub color: Color,
+    /// How lines of text tell the time.
+    pub times: TimeStyle,
+    /// Whether lines and objects have the MAC addresses of packets of IP.
+    pub macs: bool,
+    /// What of each frame is shown below its line of text.
+    pub dump: Option<Dump>,
     /// Log one packet in this many; 0 is all.
     pub sample: u32,
     /// Log this many packets a second; 0 is all.

@@ -158,7 +158,8 @@ impl<F: Format> Taker<F> {
         let slot = record.slot();
         self.tally.read[slot] += 1;
         let format = &mut self.format;
-        self.sink.push(slot, F::MAX_LEN + bytes.len(), |out| format.record(record, bytes, out));
+        let room = format.room(bytes.len());
+        self.sink.push(slot, room, |out| format.record(record, bytes, out));
     }
 
     fn leave(&mut self, record: &Record) {

@@ -44,6 +44,58 @@ const NEXT: [&str; 5] =
 const EXTENSIONS: [(&str, &str); 4] =
     [("0", "hopopt"), ("43", "ipv6-route"), ("44", "ipv6-frag"), ("60", "ipv6-opts")];
 
+fn write_pcap(path: &Path, frames: &[Vec<u8>]) {
+    let header = PcapHeader { datalink: DataLink::ETHERNET, ..PcapHeader::default() };
+    let mut writer = PcapWriter::with_header(std::fs::File::create(path).unwrap(), header).unwrap();
+    for frame in frames {
+        writer.write_packet(&PcapPacket::new(Duration::ZERO, frame.len() as u32, frame)).unwrap();
+    }
+}
+
+/// What is below each line about a packet.
+fn dumps(text: &str) -> Vec<String> {
+    let mut dumps: Vec<String> = Vec::new();
+    for line in text.lines() {
+        match dumps.last_mut() {
+            Some(last) if line.starts_with("\t0x") => *last += &format!("{line}\n"),
+            // Others go on in lines of their own; a packet's first one has its time.
+            _ if line.starts_with('\t') => {}
+            _ => dumps.push(String::new()),
+        }
+    }
+    dumps
+}
+
+/// Of packets whose payload tcpdump understands: of others it shows all, with -x, too,
+/// or goes on about them in hex by itself.
+#[test]
+fn bytes_are_printed_as_tcpdump_prints_them() {
+    let net = Net::new();
+    net.set_mtu(MTU);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("frames.pcap");
+    let frames = table().into_iter().map(|(_, frame)| frame);
+    let is_plain = |frame: &Vec<u8>| {
+        let parsed = reference(frame).filter(|parsed| !parsed.truncated);
+        parsed.is_some_and(|parsed| [1, 6, 17].contains(&parsed.proto))
+    };
+    let frames: Vec<Vec<u8>> = frames.filter(is_plain).collect();
+    assert!(frames.len() >= 20, "{}", frames.len());
+    write_pcap(&file, &frames);
+    let file = file.to_str().unwrap();
+    for arg in ["-x", "-xx", "-X", "-XX", "-Xx", "-XXX"] {
+        let xdplog = Xdplog::start(&net, &["-i", "here0", "-nf", "text", arg]);
+        let tap = net.tap_there(0);
+        pin_to_one_cpu();
+        frames.iter().for_each(|frame| tap.send(frame));
+        let ours = dumps(&xdplog.stop().stdout);
+        let theirs = dumps(&run_tool("tcpdump", &["-nn", arg, "-r", file]));
+        assert_eq!(ours.len(), frames.len());
+        assert_eq!(ours, theirs, "{arg}");
+        assert!(ours.iter().all(|dump| dump.starts_with("\t0x0000:  ")), "{arg}");
+    }
+}
+
 #[test]
 fn json_agrees_with_tshark() {
     let net = Net::new();
@@ -58,13 +110,7 @@ fn json_agrees_with_tshark() {
         .filter(|(_, frame)| reference(frame).is_some_and(|parsed| !parsed.truncated))
         .map(|(_, frame)| frame)
         .collect();
-    let header = PcapHeader { datalink: DataLink::ETHERNET, ..PcapHeader::default() };
-    let mut writer =
-        PcapWriter::with_header(std::fs::File::create(&file).unwrap(), header).unwrap();
-    for frame in &frames {
-        writer.write_packet(&PcapPacket::new(Duration::ZERO, frame.len() as u32, frame)).unwrap();
-    }
-    drop(writer);
+    write_pcap(&file, &frames);
 
     let xdplog = Xdplog::start(&net, &["here0", "-f", "json"]);
     let tap = net.tap_there(0);

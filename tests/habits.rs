@@ -150,6 +150,38 @@ fn filter_expressions_are_refused_and_interfaces_called_like_them_are_not() {
 }
 
 #[test]
+fn times_as_tcpdump_tells_them() {
+    let net = Net::new();
+    let tap = net.tap_there(0);
+    // What is in the place of time, digits as 0.
+    for (arg, want) in [
+        ("-n", "00:00:00.000000 "),
+        ("-t", ""),
+        ("-tt", "0000000000.000000 "),
+        ("-ttt", " 00:00:00.000000 "),
+        ("-tttt", "0000-00-00 00:00:00.000000 "),
+        ("-ttttt", " 00:00:00.000000 "),
+    ] {
+        let xdplog = Xdplog::start(&net, &["-i", "here0", "-f", "text", "-c3", arg]);
+        let begun = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        (0..3).for_each(|_| tap.send(&frame()));
+        let ended = xdplog.end();
+        assert_eq!((ended.code(), ended.lines().len()), (Some(0), 3), "{}", ended.stderr);
+        for (index, line) in ended.lines().into_iter().enumerate() {
+            let (time, rest) = line.split_at(want.len());
+            assert!(rest.starts_with("here0 PASS     IP  10.1.2.3"), "{arg}: {line}");
+            assert_eq!(time.replace(|c: char| c.is_ascii_digit(), "0"), want, "{line}");
+            let is_zero = time == " 00:00:00.000000 ";
+            match arg {
+                "-tt" => assert!(time[..10].parse::<u64>().unwrap().abs_diff(begun) < 60, "{time}"),
+                "-ttt" | "-ttttt" => assert!(index > 0 || is_zero, "{line}"),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
 fn what_tcpdump_has_and_xdplog_has_not() {
     let net = Net::new();
     for (args, part) in [

@@ -268,6 +268,27 @@ fn is_capture_of_seven(file: &[u8], path: &str) {
 }
 
 #[test]
+fn there_are_no_mac_addresses_on_a_tun_and_nothing_before_ip() {
+    let net = Net::new();
+    let tun = Tun::new(&net.here, "tun7");
+    let packet = &frame()[14..];
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    for arg in ["-ex", "-exx"] {
+        let xdplog = Xdplog::start(&net, &["-i", "tun7", "-f", "text", arg]);
+        tun.send(packet);
+        let ended = xdplog.stop();
+        let (line, dump) = ended.stdout.split_once('\n').unwrap();
+        assert!(line.contains(" PASS     IP  10.1.2.3.1234 > 10.99.0.1.9: udp"), "{line}");
+        let dump: String = dump.lines().map(|line| line[9..].replace([' ', ':'], "")).collect();
+        assert_eq!(dump, hex(packet), "{arg}");
+    }
+    let xdplog = Xdplog::start(&net, &["-i", "tun7", "-f", "json", "-e"]);
+    tun.send(packet);
+    let objects = json::objects(&xdplog.stop().stdout);
+    assert_eq!((&objects[0]["src"], objects[0].get("src_mac")), (&"10.1.2.3".into(), None));
+}
+
+#[test]
 fn links_that_are_neither_are_refused_by_name() {
     let net = Net::new();
     let tun = Tun::new(&net.here, "odd0");

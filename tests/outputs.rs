@@ -285,6 +285,77 @@ fn snaplen_cuts_and_large_frames_are_whole() {
     }
 }
 
+/// The bytes in a dump's lines.
+fn dumped<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<u8> {
+    let line = |(index, line): (usize, &'a str)| {
+        let (offset, rest) = line.trim_start().split_once(":  ").unwrap();
+        assert_eq!(offset, format!("0x{:04x}", index * 16));
+        let hex = rest.split("  ").next().unwrap().replace(' ', "");
+        let digits: Vec<char> = hex.chars().collect();
+        let byte = |pair: &[char]| u8::from_str_radix(&String::from_iter(pair), 16).unwrap();
+        digits.chunks(2).map(byte).collect::<Vec<_>>()
+    };
+    lines.enumerate().flat_map(line).collect()
+}
+
+#[test]
+fn bytes_of_frames_below_their_lines() {
+    let net = Net::new();
+    net.set_mtu(65_535);
+    let frames: Vec<_> = [0, 1, 18, 1472, 8972, 65_507].map(patterned).to_vec();
+    for (arg, snaplen, header) in [
+        ("-x", None, 14),
+        ("-xx", None, 0),
+        ("-X", Some(100), 14),
+        ("-XX", Some(1), 0),
+        ("-eXX", Some(61), 0),
+    ] {
+        let len = snaplen.unwrap_or(0).to_string();
+        let (text, ended) = log(&net, &["here0", "-f", "text", arg, "-s", &len], || {
+            pin_to_one_cpu();
+            let tap = net.tap_there(0);
+            frames.iter().for_each(|frame| tap.send(frame));
+        });
+        let text = String::from_utf8(text).unwrap();
+        let mut lines = text.lines().peekable();
+        for frame in &frames {
+            let line = lines.next().unwrap();
+            assert!(line.ends_with(&format!("udp, length {}", frame.len())), "{line}");
+            let macs =
+                line.contains("PASS     02:00:00:00:00:0b > 02:00:00:00:00:0a, IP  10.1.2.3");
+            assert_eq!(macs, arg.contains('e'), "{line}");
+            let below = std::iter::from_fn(|| lines.next_if(|line| line.starts_with('\t')));
+            let end = frame.len().min(snaplen.unwrap_or(usize::MAX));
+            assert_eq!(dumped(below), frame[header..end], "{arg} of {}", frame.len());
+        }
+        assert_eq!(lines.next(), None);
+        assert_eq!(count(&ended.summary(), "logged"), frames.len() as u64);
+    }
+}
+
+#[test]
+fn json_with_mac_addresses() {
+    let net = Net::new();
+    net.set_mtu(MTU);
+    let frames: Vec<Vec<u8>> = table().into_iter().map(|(_, frame)| frame).collect();
+    let (log, _) = log(&net, &["here0", "-f", "json", "-e"], || {
+        pin_to_one_cpu();
+        let tap = net.tap_there(0);
+        frames.iter().for_each(|frame| tap.send(frame));
+    });
+    let objects = json::objects(&String::from_utf8(log).unwrap());
+    let want: Vec<_> =
+        frames.iter().filter_map(|frame| Told::reference(frame, NOT_IP_OTHER)).collect();
+    assert_eq!(objects.len(), want.len());
+    for (object, want) in objects.iter().zip(&want) {
+        assert_eq!(object["src_mac"], "02:00:00:00:00:0b", "{object}");
+        if let Told::Ip(want) = want {
+            assert_eq!(object["dst_mac"], "02:00:00:00:00:0a", "{object}");
+            is_packet(object, want);
+        }
+    }
+}
+
 #[test]
 fn pcapng_of_several_interfaces() {
     let net = Net::new();

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand};
 
 use super::manual::{DESCRIPTION, EXIT_STATUS, Part, SIGNALS};
 use super::values::{Readers, rate, readers, size, snaplen, time, whole};
@@ -101,7 +101,25 @@ pub struct Args {
     #[arg(short, long, value_enum, help_heading = HOW)]
     pub format: Option<FormatName>,
 
-    /// Bytes of each frame in pcapng; 0 is all [default: 0]
+    /// Show MAC addresses, in text and JSON
+    #[arg(short = 'e', help_heading = HOW)]
+    pub macs: bool,
+
+    /// Show the bytes of each packet in hex below its line of text; -xx shows its
+    /// link's header, too
+    #[arg(short = 'x', action = ArgAction::Count, help_heading = HOW)]
+    pub hex: u8,
+
+    /// The same in hex and ASCII; -XX shows its link's header, too
+    #[arg(short = 'X', action = ArgAction::Count, help_heading = HOW)]
+    pub hex_and_ascii: u8,
+
+    /// Time in text: -t none, -tt seconds since 1970, -ttt since the line before,
+    /// -tttt with the date, -ttttt since the first line
+    #[arg(short = 't', action = ArgAction::Count, help_heading = HOW)]
+    pub times: u8,
+
+    /// Bytes of each frame in pcapng, and that -x and -X show; 0 is all [default: 0]
     #[arg(short = 's', long, alias = "snapshot-length", value_name = "N",
           value_parser = snaplen, help_heading = HOW)]
     pub snaplen: Option<u32>,

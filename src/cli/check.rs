@@ -13,6 +13,7 @@ use super::values::WHOLE_FRAME;
 use super::{error, habits};
 use crate::bpf::{FAMILY_IPV4, FAMILY_IPV6, MAX_IFACES};
 use crate::config::{Config, DEFAULT_IFACE, FormatName, OnFull};
+use crate::format::{Dump, TimeStyle};
 use crate::names::plain;
 use crate::sink::Plan;
 use crate::usage::UsageError;
@@ -41,14 +42,11 @@ impl Config {
                 "give a longer one, such as 1s",
             ));
         }
-        let files = args.write.filter(|path| path.as_os_str() != "-").map(|path| Plan {
-            path,
-            size: args.rotate_size,
-            interval: args.rotate_interval,
-            keep: args.rotate_keep.map(|keep| keep as usize),
-            compress: args.compress,
-            overwrite: args.overwrite,
-        });
+        let times = times(&args)?;
+        let readers = readers(&args, times)?;
+        let dump = dump(&args);
+        let files = plan(&args);
+        let snaplen = captured(&args, format, dump);
         let (any, mut ifaces) = interfaces(args.ifaces, args.interface)?;
         let default_iface = !any && ifaces.is_empty();
         if default_iface {
@@ -67,11 +65,11 @@ impl Config {
             files,
             note,
             wait_when_full: args.on_full == Some(OnFull::Wait),
-            snaplen: match format {
-                FormatName::Pcapng => args.snaplen.unwrap_or(WHOLE_FRAME),
-                _ => 0,
-            },
+            snaplen,
             color: args.color.unwrap_or_default(),
+            times,
+            macs: args.macs,
+            dump,
             sample: args.sample.unwrap_or(0),
             rate: args.rate_limit.unwrap_or(0),
             count: args.count,
@@ -79,7 +77,7 @@ impl Config {
             mode: args.mode,
             buffer_size: args.buffer_size,
             overflow_sources: args.overflow_sources,
-            readers: args.readers.0,
+            readers,
             stats_interval: args.stats_interval,
             announce: !args.quiet,
             stats: match (args.stats_format, args.quiet) {
@@ -119,6 +117,69 @@ fn interfaces(words: Vec<String>, options: Vec<String>) -> Result<(bool, Vec<Str
     Ok((any, ifaces))
 }
 
+/// The files to write to.
+fn plan(args: &Args) -> Option<Plan> {
+    let path = args.write.clone().filter(|path| path.as_os_str() != "-")?;
+    Some(Plan {
+        path,
+        size: args.rotate_size,
+        interval: args.rotate_interval,
+        keep: args.rotate_keep.map(|keep| keep as usize),
+        compress: args.compress,
+        overwrite: args.overwrite,
+    })
+}
+
+/// Bytes to capture of each frame.
+fn captured(args: &Args, format: FormatName, dump: Option<Dump>) -> u32 {
+    let macs = if args.macs { ETHERNET } else { 0 };
+    match format {
+        FormatName::Pcapng => args.snaplen.unwrap_or(WHOLE_FRAME),
+        _ => dump.map_or(0, |dump| dump.snaplen).max(macs),
+    }
+}
+
+/// How lines tell the time, by how often -t is there.
+fn times(args: &Args) -> Result<TimeStyle, UsageError> {
+    Ok(match args.times {
+        0 => TimeStyle::TimeOfDay,
+        1 => TimeStyle::None,
+        2 => TimeStyle::Epoch,
+        3 => TimeStyle::SincePrevious,
+        4 => TimeStyle::DateAndTime,
+        5 => TimeStyle::SinceFirst,
+        _ => {
+            let what = "-t is given more than five times";
+            return Err(UsageError::new(what, "give -t, -tt, -ttt, -tttt or -ttttt"));
+        }
+    })
+}
+
+/// How many threads read. What is before a line is one thing for one reader only.
+fn readers(args: &Args, times: TimeStyle) -> Result<Option<usize>, UsageError> {
+    if !matches!(times, TimeStyle::SincePrevious | TimeStyle::SinceFirst) {
+        return Ok(args.readers.0);
+    }
+    match args.readers.0 {
+        None | Some(1) => Ok(Some(1)),
+        Some(_) => Err(UsageError::new(
+            "-ttt and -ttttt tell the time since another line, which several --readers do not know",
+            "leave --readers out, or use -tt",
+        )),
+    }
+}
+
+/// What is shown of each frame. -X outdoes -x, as for tcpdump.
+fn dump(args: &Args) -> Option<Dump> {
+    let ascii = args.hex_and_ascii > 0;
+    let level = if ascii { args.hex_and_ascii } else { args.hex };
+    let snaplen = args.snaplen.unwrap_or(WHOLE_FRAME);
+    (level > 0).then_some(Dump { ascii, link: level > 1, snaplen })
+}
+
+/// Bytes of Ethernet's header, in which the MAC addresses are.
+const ETHERNET: u32 = 14;
+
 /// What the end of a file's name says of its format.
 fn extension(path: &Path) -> String {
     path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
@@ -150,7 +211,9 @@ fn note(path: &Path, format: FormatName) -> Option<String> {
 fn idle(args: &Args, format: FormatName) -> Result<(), UsageError> {
     let to_file = args.write.as_ref().is_some_and(|path| path.as_os_str() != "-");
     let rotates = args.rotate_size.is_some() || args.rotate_interval.is_some();
-    let file = "--write FILE";
+    let is_text = format == FormatName::Text;
+    let captures = format == FormatName::Pcapng || dump(args).is_some();
+    let (file, text) = ("--write FILE", "--format text");
     let rotation = "--rotate-size or --rotate-interval";
     for (given, option, is_used, without) in [
         (args.rotate_size.is_some(), "--rotate-size", to_file, file),
@@ -160,8 +223,12 @@ fn idle(args: &Args, format: FormatName) -> Result<(), UsageError> {
         (args.overwrite, "--overwrite", to_file, file),
         // Stdout may lead to a disk: who means that says so by `-w -`.
         (args.on_full.is_some(), "--on-full", args.write.is_some(), file),
-        (args.snaplen.is_some(), "--snaplen", format == FormatName::Pcapng, "--format pcapng"),
-        (args.color.is_some(), "--color", format == FormatName::Text, "--format text"),
+        (args.snaplen.is_some(), "--snaplen", captures, "--format pcapng, -x or -X"),
+        (args.color.is_some(), "--color", is_text, text),
+        (args.macs, "-e", is_text || format == FormatName::Json, "--format text or json"),
+        (args.hex > 0, "-x", is_text, text),
+        (args.hex_and_ascii > 0, "-X", is_text, text),
+        (args.times > 0, "-t", is_text, text),
     ] {
         if given && !is_used {
             return Err(UsageError::new(
@@ -270,6 +337,40 @@ mod tests {
         assert_eq!(parse(&["-s", "96", "-w", "x.pcapng"]).unwrap().snaplen, 96);
     }
 
+    #[test]
+    fn what_of_a_packet_is_shown() {
+        let config = |args: &[&str]| parse(&[&["-f", "text"], args].concat()).unwrap();
+        let shown = |args: &[&str]| config(args).dump.map(|dump| (dump.ascii, dump.link));
+        assert_eq!(shown(&[]), None);
+        assert_eq!(shown(&["-x"]), Some((false, false)));
+        assert_eq!(shown(&["-nnxx"]), Some((false, true)));
+        assert_eq!(shown(&["-X"]), Some((true, false)));
+        assert_eq!(shown(&["-XX"]), Some((true, true)));
+        assert_eq!(shown(&["-xxX"]), Some((true, false)), "as tcpdump has it");
+        for (args, snaplen) in [
+            (&[][..], 0),
+            (&["-e"], 14),
+            (&["-x"], 262_144),
+            (&["-x", "-s", "96"], 96),
+            (&["-x", "-s0"], 262_144),
+            (&["-xe", "-s", "4"], 14),
+        ] {
+            assert_eq!(config(args).snaplen, snaplen, "{args:?}");
+        }
+        assert_eq!(config(&["-xe", "-s", "4"]).dump.unwrap().snaplen, 4);
+        assert!(config(&["-e"]).macs && parse(&["-e", "-f", "json"]).unwrap().macs);
+        for (arg, times) in [
+            ("-t", TimeStyle::None),
+            ("-tt", TimeStyle::Epoch),
+            ("-ttt", TimeStyle::SincePrevious),
+            ("-tttt", TimeStyle::DateAndTime),
+            ("-ttttt", TimeStyle::SinceFirst),
+        ] {
+            assert_eq!(config(&[arg]).times, times, "{arg}");
+        }
+        assert_eq!((config(&["-tt"]).readers, config(&["-ttt"]).readers), (None, Some(1)));
+    }
+
     /// The beginning of what is said, which is as long as what it is compared with.
     #[derive(Debug)]
     struct Said(String);
@@ -342,6 +443,14 @@ mod tests {
             (&["--on-full", "wait"], "--on-full does nothing without --write FILE"),
             (&["--snaplen", "96"], "--snaplen does nothing without --format pcapng"),
             (&["-s0", "-w", "x.json"], "--snaplen does nothing without --format pcapng"),
+            (&["-e"], "-e does nothing without --format text or json. Next: add --format text or"),
+            (&["-e", "-w", "x.pcapng"], "-e does nothing without --format text or json"),
+            (&["-x"], "-x does nothing without --format text. Next: add --format text, or leave"),
+            (&["-XX", "-f", "json"], "-X does nothing without --format text"),
+            (&["-tt", "-f", "json"], "-t does nothing without --format text"),
+            (&["-tttttt", "-f", "text"], "-t is given more than five times. Next: give -t, -tt,"),
+            (&["-ttt", "-f", "text", "--readers", "2"], "-ttt and -ttttt tell the time since"),
+            (&["-s96", "-e", "-f", "text"], "--snaplen does nothing without --format pcapng, -x"),
             (&["--color", "auto"], "--color does nothing without --format text"),
             (&["-f", "xml"], "`xml` is no value of --format. Next: give classic, text, json or"),
             (&["--snaplen", "262145"], "`262145` is no value of --snaplen: it is out of range"),

@@ -80,6 +80,10 @@ pub const EXAMPLES: &[Entry] = &[
     ("Log eth0 until Ctrl-C:", "sudo xdplog eth0"),
     ("Ten IPv4 packets, as tcpdump would print them:", "sudo xdplog -nn -f text -4 -c 10 -i eth0"),
     (
+        "A packet with MAC addresses, bytes, and the time since the line before:",
+        "sudo xdplog -f text -ttt -e -X -c 2 eth0",
+    ),
+    (
         "Who sent how many of a hundred packets:",
         "sudo xdplog -f json -c 100 eth0 | jq -r .src | sort | uniq -c",
     ),

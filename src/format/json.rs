@@ -10,18 +10,21 @@ use super::link::{self, Mac};
 use super::proto::{MAX_KEYWORD, chunks};
 use super::time::Times;
 use super::{Family, Format, Prefixes, verdict_text};
-use crate::bpf::{Record, Source, Summary};
+use crate::bpf::{LinkType, MAX_IFACES, Record, Source, Summary};
 use crate::clock::Wall;
 
-/// One object a packet, and one for each gap.
+/// One object a packet, and one for each gap. With `MACS` packets of IP have the
+/// frame's MAC addresses, too, which others always have.
 #[derive(Clone, Debug)]
-pub struct Json {
+pub struct Json<const MACS: bool = false> {
     wall: Wall,
     times: Times<{ BEFORE_TIME.len() + "2026-11-23T19:07:15.123".len() }>,
     /// Interface names as JSON strings, by slot.
     names: Vec<String>,
     /// From the end of the time to the source.
     prefixes: Prefixes<128>,
+    /// By slot: whether frames begin with Ethernet's header.
+    ethernet: [bool; MAX_IFACES],
 }
 
 /// An interface name as JSON: at most 15 bytes (`IFNAMSIZ` of `linux/if.h`),
@@ -42,14 +45,22 @@ static TCP_FLAGS: [Chunk<32>; 256] =
     super::tcp_flags(b",\"tcp_flags\":\"", b"FSRPAUEC", b"", b"\"");
 
 impl Json {
-    /// Interfaces have these names, by slot.
+    /// The usual objects: interfaces have these names, by slot.
     pub fn new(names: &[String], wall: Wall) -> Json {
+        Json::with(names, wall, &[])
+    }
+}
+
+impl<const MACS: bool> Json<MACS> {
+    /// Frames begin with these headers, by slot.
+    pub fn with(names: &[String], wall: Wall, links: &[LinkType]) -> Json<MACS> {
         let prefixes = Prefixes::new(names, in_object, |verdict, family| match family {
             Family::Any => format!(",\"action\":\"{verdict}\""),
             _ => format!(",\"action\":\"{verdict}\",\"src\":\""),
         });
         let names = quoted_all(names);
-        Json { wall, times: Times::date_and_time(BEFORE_TIME), names, prefixes }
+        let ethernet = super::ethernet(links);
+        Json { wall, times: Times::date_and_time(BEFORE_TIME), names, prefixes, ethernet }
     }
 
     fn time(&mut self, monotonic_ns: u64, line: &mut Line<'_>) {
@@ -118,7 +129,7 @@ const LONGEST: usize =
     "{\"time\":,\"iface\":,\"action\":\"REDIRECT\",\"src\":,\"dst\":,\"proto\":\"\",\
     \"sport\":65535,\"dport\":65535,\"len\":4294967295,\"vlan\":[4095,4095,4095],\
     \"tcp_flags\":\"FSRPAUEC\",\"icmp_type\":255,\"icmp_code\":255,\"fragment\":true,\
-    \"truncated\":true}\n"
+    \"truncated\":true,\"src_mac\":\"00:00:00:00:00:00\",\"dst_mac\":\"00:00:00:00:00:00\"}\n"
         .len()
         + TIME
         + MAX_NAME
@@ -133,7 +144,9 @@ const LONGEST_SUMMARY: usize = "{\"event\":\"summary\",\"time\":,\"since\":,\"if
 const _: () = assert!(link::MAX_JSON < 2 * ADDRESS + MAX_KEYWORD + 100);
 const _: () = assert!(LONGEST <= ROOM && LONGEST_SUMMARY <= ROOM);
 
-impl Format for Json {
+impl<const MACS: bool> Format for Json<MACS> {
+    const CAPTURES: bool = MACS;
+
     const MAX_LEN: usize = BUFFER;
 
     fn set_clock(&mut self, wall: Wall) {
@@ -146,7 +159,7 @@ impl Format for Json {
     }
 
     #[inline]
-    fn record(&mut self, record: &Record, _: &[u8], out: &mut [u8]) -> usize {
+    fn record(&mut self, record: &Record, bytes: &[u8], out: &mut [u8]) -> usize {
         let mut line = Line::new(out);
         if record.is_not_ip() {
             return self.not_ip(record, line);
@@ -163,6 +176,16 @@ impl Format for Json {
         if let Some((source, destination)) = record.ports() {
             number(&mut line, b",\"sport\":", source.into());
             number(&mut line, b",\"dport\":", destination.into());
+        }
+        if MACS
+            && let Some((source, destination)) = link::macs_in(bytes)
+            && self.ethernet[record.slot()]
+        {
+            line.put(b",\"src_mac\":\"");
+            line.mac(source);
+            line.put(b"\",\"dst_mac\":\"");
+            line.mac(destination);
+            line.put(b"\"");
         }
         number(&mut line, b",\"len\":", record.len().into());
         vlans(record, &mut line);

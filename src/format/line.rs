@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::address::{WINDOW, address_dot};
-use super::number::{large, small, three};
+use super::number::{HEX, large, small, three};
 
 /// A piece of text less than N bytes long, and its length in the last byte. It is
 /// copied whole, however long it is: a copy of a size that the compiler knows is a
@@ -162,8 +162,23 @@ impl<'a> Line<'a> {
     /// Nanoseconds of a millisecond as six digits.
     #[inline]
     pub fn nanoseconds(&mut self, ns: u32) {
-        self.word(three(ns / 1000) | three(ns % 1000) << 24);
+        self.six(ns);
+    }
+
+    /// A number below a million as six digits.
+    #[inline]
+    pub fn six(&mut self, number: u32) {
+        self.word(three(number / 1000) | three(number % 1000) << 24);
         self.at += 6;
+    }
+
+    /// A MAC address: `02:00:00:00:00:0b`.
+    pub fn mac(&mut self, bytes: [u8; 6]) {
+        for byte in bytes {
+            let [high, low] = HEX[usize::from(byte)];
+            self.put(&[high, low, b':']);
+        }
+        self.back(b":");
     }
 
     /// Nanoseconds of a millisecond as three digits of microseconds.

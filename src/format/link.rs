@@ -59,6 +59,13 @@ impl Display for Mac {
     }
 }
 
+/// Source and destination MAC address of a frame that begins with Ethernet's header,
+/// if so much of it is there.
+pub fn macs_in(bytes: &[u8]) -> Option<([u8; 6], [u8; 6])> {
+    let &[a, b, c, d, e, f, ref source @ ..] = bytes.first_chunk::<12>()?;
+    Some((*source, [a, b, c, d, e, f]))
+}
+
 /// `ethertype LLDP (0x88cc)`.
 struct Named(u16);
 

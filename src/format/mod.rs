@@ -4,23 +4,27 @@
 
 mod address;
 mod classic;
+mod dump;
 mod json;
 mod line;
 mod link;
 mod number;
 mod pcapng;
 mod proto;
+mod stamp;
 #[cfg(test)]
 mod tests;
 mod text;
 mod time;
 
 pub use self::classic::Classic;
+pub use self::dump::Dump;
 pub use self::json::Json;
 use self::line::{Chunk, Line};
 pub use self::pcapng::Pcapng;
-pub use self::text::Text;
-use crate::bpf::{MAX_IFACES, Record, Summary};
+pub use self::stamp::TimeStyle;
+pub use self::text::{Style, Text};
+use crate::bpf::{LinkType, MAX_IFACES, Record, Summary};
 use crate::clock::Wall;
 
 /// Turns records into bytes.
@@ -28,7 +32,8 @@ pub trait Format {
     /// Whether it takes the bytes of frames.
     const CAPTURES: bool = false;
 
-    /// No record takes more bytes than this, its frame's not counted.
+    /// No record takes more bytes than this, its frame's not counted; see
+    /// [`Self::room`].
     const MAX_LEN: usize;
 
     /// Times are to be told by this from here on.
@@ -43,9 +48,14 @@ pub trait Format {
         Vec::new()
     }
 
+    /// Bytes that a record takes at most of whose frame so many were captured.
+    fn room(&self, captured: usize) -> usize {
+        Self::MAX_LEN + captured
+    }
+
     /// Write `record`, with the `bytes` of its frame as far as they were
-    /// captured, to the start of `out`, which holds [`Self::MAX_LEN`] bytes and
-    /// the frame's at least; the number of bytes written.
+    /// captured, to the start of `out`, which holds as much as [`Self::room`] says at
+    /// least; the number of bytes written.
     fn record(&mut self, record: &Record, bytes: &[u8], out: &mut [u8]) -> usize;
 
     /// No summary takes more bytes than this.
@@ -79,6 +89,11 @@ impl Family {
     fn of(is_ipv6: bool) -> Family {
         if is_ipv6 { Family::V6 } else { Family::V4 }
     }
+}
+
+/// By slot, whether frames begin with Ethernet's header.
+fn ethernet(links: &[LinkType]) -> [bool; MAX_IFACES] {
+    std::array::from_fn(|slot| links.get(slot) != Some(&LinkType::Ip))
 }
 
 /// What a line says of interface, verdict and family, prepared.

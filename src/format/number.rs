@@ -18,6 +18,18 @@ static DIGITS: [u32; 1100] = {
     table
 };
 
+/// The two hex digits of each byte.
+pub static HEX: [[u8; 2]; 256] = {
+    let mut table = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let digits = b"0123456789abcdef";
+        table[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    table
+};
+
 /// The three digits of a number below 1000, the first in the lowest byte.
 #[inline]
 pub fn three(number: u32) -> u64 {

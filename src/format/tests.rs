@@ -2,6 +2,7 @@
 //! `tests/`.
 
 mod any;
+mod styles;
 
 use std::net::IpAddr;
 
@@ -246,7 +247,7 @@ fn summaries() -> Vec<Summary> {
 
 /// What a format makes of a record; it has to fit exactly what it asks for.
 fn formatted<F: Format>(format: &mut F, record: &Record, bytes: &[u8]) -> Vec<u8> {
-    let mut out = vec![0xee; F::MAX_LEN + bytes.len()];
+    let mut out = vec![0xee; format.room(bytes.len())];
     let len = format.record(record, bytes, &mut out);
     out.truncate(len);
     out

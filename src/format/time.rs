@@ -30,6 +30,11 @@ impl<const N: usize> Times<N> {
         Times::new(TimeZone::UTC, before, "%Y-%m-%dT%H:%M:%S.")
     }
 
+    /// `2026-11-23 19:07:15.123`, as clocks in `zone` show it.
+    pub fn local(zone: TimeZone) -> Times<N> {
+        Times::new(zone, "", "%Y-%m-%d %H:%M:%S.")
+    }
+
     /// `19:07:15.123`, as clocks in `zone` show it.
     pub fn time_of_day(zone: TimeZone) -> Times<N> {
         Times::new(zone, "", "%H:%M:%S.")

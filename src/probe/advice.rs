@@ -189,8 +189,8 @@ pub fn too_few_descriptors(limit: u64, needed: u64) -> Error {
 /// The kernel has no helper to copy from a frame.
 pub fn no_capture() -> Error {
     anyhow!(
-        "this kernel cannot hand out the bytes of frames, which pcapng takes: that came with \
-         Linux 5.18. Next: update the kernel, or use another --format"
+        "this kernel cannot hand out the bytes of frames, which pcapng, -e, -x and -X take: that \
+         came with Linux 5.18. Next: update the kernel, or do without them"
     )
 }
 
@@ -424,7 +424,7 @@ mod tests {
             (load_failed(&os(libc::ENOMEM), "6.1.0", &Said::new()), &["--overflow-sources"]),
             (load_failed(&os(libc::EMFILE), "6.1.0", &Said::new()), &["ulimit -n"]),
             (too_few_descriptors(16, 60), &["is 16", "ulimit -n 60"]),
-            (no_capture(), &["5.18", "--format"]),
+            (no_capture(), &["5.18", "pcapng, -e, -x and -X"]),
             (deserted(), &["no interface is left"]),
             (not_mounted("/sys", "sysfs"), &["/sys is not", "`mount -t sysfs sysfs /sys`"]),
             (no_link_type("can0", "ARPHRD 280 (can)"), &["can0: ", "280 (can)", "ip link"]),

@@ -190,11 +190,21 @@ impl Sink {
     #[inline]
     pub fn push(&mut self, slot: usize, max_len: usize, fill: impl FnOnce(&mut [u8]) -> usize) {
         if self.buffer.len() - self.len < max_len {
-            self.flush();
+            self.make_room(max_len);
         }
         let Some(room) = self.buffer.get_mut(self.len..) else { return };
         self.len += fill(room);
         self.marks.push(Mark { end: self.len as u32, slot: slot as u8, is_summary: false });
+    }
+
+    /// So much that `needed` bytes find room, which a dump of a long frame may take
+    /// more of than the buffer has.
+    #[cold]
+    fn make_room(&mut self, needed: usize) {
+        self.flush();
+        if self.buffer.len() < needed {
+            self.buffer = vec![0; needed].into();
+        }
     }
 
     /// The same for a summary of `count` packets.
@@ -300,6 +310,29 @@ mod tests {
         assert_eq!((written[0], written[3], dropped[0]), (50_000, 7, 0));
         assert!(closed.is_none());
         assert_eq!(thread.join().unwrap(), "a record.\n".repeat(50_007));
+    }
+
+    #[test]
+    fn a_record_longer_than_the_buffer_is_whole() {
+        let (mut reader, writer) = pipe();
+        let thread = std::thread::spawn(move || {
+            let mut text = String::new();
+            reader.read_to_string(&mut text).unwrap();
+            text
+        });
+        let (mut sink, _shutdown) = sink_to(writer);
+        push_lines(&mut sink, 1, 0);
+        sink.push(0, 3 * BUFFER, |out| {
+            out[..3 * BUFFER].fill(b'x');
+            3 * BUFFER
+        });
+        push_lines(&mut sink, 1, 0);
+        let (counts, closed) = finish(sink);
+        assert!(closed.is_none());
+        assert_eq!((counts.written[0], counts.dropped[0]), (3, 0));
+        let line = "a record.\n";
+        let want = [line, &"x".repeat(3 * BUFFER), line].concat();
+        assert!(thread.join().unwrap() == want);
     }
 
     #[test]

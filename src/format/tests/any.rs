@@ -12,14 +12,14 @@ use crate::bpf::{Carried, Link};
 
 /// Names as long as they can be, in bytes and on paper: as many as there are
 /// slots for.
-fn long_names() -> Vec<String> {
+pub fn long_names() -> Vec<String> {
     let long = ["\u{1}".repeat(15), "x".repeat(15), "\u{10348}\u{10348}\u{10348}\u{20ac}".into()];
     assert!(long.iter().all(|name| name.len() == 15));
     long.into_iter().cycle().take(MAX_IFACES).collect()
 }
 
 /// What JSON should say of a record, by its accessors and the standard library.
-fn expected(record: &Record, names: &[String]) -> Value {
+pub fn expected(record: &Record, names: &[String]) -> Value {
     let mut object = Map::new();
     let mut set = |key: &str, value: Value| drop(object.insert(key.into(), value));
     set("time", time(record.ts_ns()));
@@ -115,14 +115,14 @@ fn action(verdict: u8) -> Value {
 }
 
 /// One line of UTF-8; without its end.
-fn one_line(bytes: &[u8]) -> &str {
+pub fn one_line(bytes: &[u8]) -> &str {
     let line = std::str::from_utf8(bytes).unwrap().strip_suffix('\n').unwrap();
     assert!(!line.contains('\n'), "{line:?}");
     line
 }
 
 /// Any 64 bytes; those more often that most depends on.
-fn any_record() -> impl Strategy<Value = Record> {
+pub fn any_record() -> impl Strategy<Value = Record> {
     let proto = prop_oneof![any::<u8>(), Just(1), Just(6), Just(17), Just(58), Just(134)];
     (prop::array::uniform32(any::<u8>()), prop::array::uniform32(any::<u8>()), proto).prop_map(
         |(front, back, proto)| {
@@ -133,7 +133,7 @@ fn any_record() -> impl Strategy<Value = Record> {
     )
 }
 
-fn any_summary() -> impl Strategy<Value = Summary> {
+pub fn any_summary() -> impl Strategy<Value = Summary> {
     let source = prop_oneof![
         Just(Source::Others),
         Just(Source::Nobody),
