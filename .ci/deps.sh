@@ -27,6 +27,7 @@ test           jq                  jq                         jq
 test           zstd                zstd                       zstd
 test           man                 man-db                     man-db
 test           mandoc              mandoc                     mandoc
+test           wg                  wireguard-tools            wireguard-tools
 lint           clang-format        clang-format               clang-tools-extra
 lint           shellcheck          shellcheck                 ShellCheck
 fuzz           g++                 g++                        gcc-c++

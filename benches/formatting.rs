@@ -38,7 +38,8 @@ fn records() -> Vec<u8> {
         bytes[44..48].copy_from_slice(&(2u32 << 24 | 60).to_le_bytes());
         bytes[61] = 6;
         bytes[62] = 0x10;
-        bytes[63] = 4;
+        // Ports and TCP flags were read.
+        bytes[63] = 0x24;
         bytes
     };
     (0..RECORDS as u32).flat_map(one).collect()

@@ -49,7 +49,7 @@ pub struct Fates {
     pub logged: u64,
     /// Packets that found no room and are in the count of a summary line.
     pub summarised: u64,
-    /// Frames without a usable IP header.
+    /// Frames that are not IP, where the format has no line for them.
     pub not_ip: u64,
     /// Packets of the other family, or beyond `--count`.
     pub unselected: u64,

@@ -8,9 +8,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::frames::frame;
+use common::frames::{frame, seven};
 use common::host::pin_to_one_cpu;
 use common::json;
+use common::link::Tun;
 use common::live::{flood, flood_sources};
 use common::net::{Net, run as run_tool};
 use common::process::{Ended, Xdplog, assert_balanced, count};
@@ -370,6 +371,33 @@ fn tshark_reads_frames_with_all_that_is_told_of_them() {
     for want in ["Name = here0", "Name = here1", "Time precision = nanoseconds (9)"] {
         assert!(text.contains(want), "{want:?} in {text}");
     }
+}
+
+#[test]
+fn tshark_reads_packets_without_ethernet_beside_those_with_it() {
+    let net = Net::new();
+    let tun = Tun::new(&net.here, "tun7");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("dump.pcapng");
+    capture(&net, &["here0", "tun7"], &file, || {
+        pin_to_one_cpu();
+        net.tap_there(0).send(&frame());
+        seven().iter().for_each(|(packet, _)| tun.send(packet));
+    });
+    let fields = ["ip.src", "ipv6.src", "udp.dstport", "frame.interface_name", "eth.src"];
+    let rows = tshark(&file, &fields);
+    let first = |row: &Vec<Vec<String>>| {
+        row.iter().map(|values| values.first().cloned().unwrap_or_default()).collect::<Vec<_>>()
+    };
+    let want = seven().into_iter().map(|(_, source)| match source.contains(':') {
+        true => ["".into(), source, "53".into(), "tun7".into(), "".into()],
+        false => [source, "".into(), "53".into(), "tun7".into(), "".into()],
+    });
+    let with = ["10.1.2.3", "", "9", "here0", "02:00:00:00:00:0b"].map(str::to_string);
+    let want: Vec<_> = std::iter::once(with).chain(want).collect();
+    assert_eq!(rows.iter().map(first).collect::<Vec<_>>(), want);
+    let text = run_tool("capinfos", &["-I", file.to_str().unwrap()]);
+    assert!(text.contains("Encapsulation = Raw IP"), "{text}");
 }
 
 #[test]

@@ -6,17 +6,17 @@ mod common;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use common::frames::{frame, other};
+use common::frames::{frame, other, seven};
 use common::host::pin_to_one_cpu;
 use common::json;
 use common::link::{Tun, set_gso_max_size};
 use common::live::flood;
-use common::net::{HERE_IP, HERE_IP6, Net, THERE_IP, ip, ip_batch, run as run_tool};
+use common::net::{HERE_IP, HERE_IP6, Net, THERE_IP, in_ns, ip, ip_batch};
 use common::pcapng::Capture;
 use common::process::{PATIENCE, Xdplog, assert_balanced, assert_refused, count, run};
-use etherparse::PacketBuilder;
 use pcap_file::DataLink;
 
 const FORMATS: [&str; 3] = ["text", "json", "pcapng"];
@@ -161,25 +161,6 @@ fn a_flood_of_them_is_summarised_by_mac_address() {
     }
 }
 
-/// Seven datagrams without Ethernet, and the source of each.
-fn seven() -> Vec<(Vec<u8>, String)> {
-    let mut all = Vec::new();
-    for i in 1..=4u8 {
-        let mut packet = Vec::new();
-        let builder = PacketBuilder::ipv4([10, 1, 2, i], [10, 9, 0, 1], 64).udp(1234, 53);
-        builder.write(&mut packet, &vec![i; usize::from(i) * 100]).unwrap();
-        all.push((packet, format!("10.1.2.{i}")));
-    }
-    for i in 5..=7u8 {
-        let mut packet = Vec::new();
-        let source = [0xfd, 0x99, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, i];
-        let builder = PacketBuilder::ipv6(source, [0xfd; 16], 64).udp(1234, 53);
-        builder.write(&mut packet, &vec![i; usize::from(i)]).unwrap();
-        all.push((packet, format!("fd99::{i}")));
-    }
-    all
-}
-
 /// An interface without Ethernet, beside one with it.
 #[test]
 fn datagrams_over_a_tun() {
@@ -207,7 +188,7 @@ fn datagrams_over_a_tun() {
         assert_eq!(count(row, "not_ip"), 1 - broken, "{summary}");
         let log = std::fs::read(path).unwrap();
         if format == "pcapng" {
-            is_capture_of_seven(&log, path);
+            is_capture_of_seven(&log);
         } else {
             let lines = String::from_utf8(log).unwrap();
             is_log_of_seven(format, &lines);
@@ -243,7 +224,7 @@ fn is_log_of_seven(format: &str, log: &str) {
     assert_eq!(rest, if format == "text" { vec![want] } else { vec![] });
 }
 
-fn is_capture_of_seven(file: &[u8], path: &str) {
+fn is_capture_of_seven(file: &[u8]) {
     let capture = Capture::read(file);
     assert_eq!(capture.links, [DataLink::ETHERNET, DataLink::RAW]);
     let of_tun: Vec<_> = capture.packets.iter().filter(|packet| packet.iface == 1).collect();
@@ -251,20 +232,6 @@ fn is_capture_of_seven(file: &[u8], path: &str) {
     for (packet, (want, _)) in of_tun.iter().zip(seven()) {
         assert_eq!(packet.data, want);
     }
-    let fields = ["ip.src", "ipv6.src", "udp.dstport", "frame.interface_name"];
-    let mut args = vec!["-n", "-r", path, "-Y", "udp", "-T", "fields", "-E", "separator=,"];
-    fields.iter().for_each(|field| args.extend(["-e", field]));
-    let read = run_tool("tshark", &args);
-    let mut lines = read.lines();
-    assert_eq!(lines.next(), Some("10.1.2.3,,9,here0"));
-    for (_, source) in seven() {
-        let want = match source.contains(':') {
-            true => format!(",{source},53,tun7"),
-            false => format!("{source},,53,tun7"),
-        };
-        assert_eq!(lines.next(), Some(want.as_str()));
-    }
-    assert_eq!(lines.next(), None);
 }
 
 #[test]
@@ -322,29 +289,26 @@ fn links_that_are_neither_are_refused_by_name() {
 /// kernel has them: here their packets are what was put into them.
 #[test]
 fn datagrams_over_tunnels() {
-    let mut seen = Vec::new();
-    for (kind, family) in [("ipip", 4), ("gre", 4), ("sit", 6)] {
+    let mut had = Vec::new();
+    for kind in ["ipip", "gre", "sit", "wireguard"] {
         let net = Net::new();
         net.enable_ipv6();
-        let [here, there] = [(HERE_IP, THERE_IP, &net.here), (THERE_IP, HERE_IP, &net.there)].map(
-            |(local, remote, ns)| {
-                ip(&format!("-n {ns} link add t7 type {kind} local {local} remote {remote}"))
-            },
-        );
-        if !(here && there) {
-            eprintln!("skipped: this kernel has no {kind}");
+        if !tunnel(&net, kind) {
+            eprintln!("skipped: this machine has no {kind}");
             continue;
         }
-        let (inner_here, inner_there, width) =
-            if family == 4 { ("10.77.0.1", "10.77.0.2", 24) } else { ("fd77::1", "fd77::2", 64) };
-        for (ns, address) in [(&net.here, inner_here), (&net.there, inner_there)] {
-            ip_batch(ns, &format!("link set t7 up\naddr add {address}/{width} dev t7\n"));
+        let (here, there, rest) = match kind {
+            "sit" => ("fd77::1", "fd77::2", "64 nodad"),
+            _ => ("10.77.0.1", "10.77.0.2", "24"),
+        };
+        for (ns, address) in [(&net.here, here), (&net.there, there)] {
+            in_ns(ns, || std::fs::write("/proc/sys/net/ipv6/conf/t7/disable_ipv6", "0").unwrap());
+            ip_batch(ns, &format!("link set t7 up\naddr add {address}/{rest} dev t7\n"));
         }
-        let args = ["t7", "-f", "json", "--stats-format", "json"];
-        let xdplog = Xdplog::start(&net, &args);
-        let server = net.here(|| UdpSocket::bind((inner_here, 0)).unwrap());
+        let xdplog = Xdplog::start(&net, &["t7", "-f", "json", "--stats-format", "json"]);
+        let server = net.here(|| UdpSocket::bind((here, 0)).unwrap());
         let at = server.local_addr().unwrap();
-        let client = net.there(|| UdpSocket::bind((inner_there, 0)).unwrap());
+        let client = net.there(|| UdpSocket::bind((there, 0)).unwrap());
         for _ in 0..7 {
             client.send_to(b"seven", at).unwrap();
         }
@@ -354,14 +318,54 @@ fn datagrams_over_tunnels() {
         let ended = xdplog.stop();
         assert_balanced(&ended.summary());
         let objects = json::objects(&ended.stdout);
-        let ours = objects.iter().filter(|object| {
-            object["src"] == inner_there && object["proto"] == "udp" && object["dport"] == at.port()
-        });
-        assert_eq!(ours.count(), 7, "{kind}: {}", ended.stdout);
+        let is_ours = |object: &&serde_json::Value| {
+            object["src"] == there && object["proto"] == "udp" && object["dport"] == at.port()
+        };
+        assert_eq!(objects.iter().filter(is_ours).count(), 7, "{kind}: {}", ended.stdout);
         assert!(objects.iter().all(|object| object.get("truncated").is_none()), "{kind}");
-        seen.push(kind);
+        assert_eq!(count(&ended.summary(), "not_ip"), 0, "{kind}");
+        had.push(kind);
     }
-    eprintln!("tunnels: {seen:?}");
+    eprintln!("tunnels: {had:?}");
+}
+
+/// Make both ends of a tunnel, called t7; whether this machine has such.
+fn tunnel(net: &Net, kind: &str) -> bool {
+    let ends = [(&net.here, HERE_IP, THERE_IP), (&net.there, THERE_IP, HERE_IP)];
+    if kind != "wireguard" {
+        return ends.iter().all(|(ns, local, remote)| {
+            ip(&format!("-n {ns} link add t7 type {kind} local {local} remote {remote}"))
+        });
+    }
+    let wg = |ns: &str, words: &[&str], input: &str| {
+        let args = [&["netns", "exec", ns, "wg"], words].concat();
+        pipe("ip", &args, input).trim().to_string()
+    };
+    if !ends.iter().all(|(ns, ..)| ip(&format!("-n {ns} link add t7 type wireguard")))
+        || !ip(&format!("netns exec {} wg show", net.here))
+    {
+        return false;
+    }
+    let private = ends.map(|(ns, ..)| wg(ns, &["genkey"], ""));
+    let public = [0, 1].map(|end: usize| wg(ends[end].0, &["pubkey"], &private[end]));
+    for (end, (ns, _, remote)) in ends.iter().enumerate() {
+        let endpoint = format!("{remote}:51820");
+        let words = ["set", "t7", "listen-port", "51820", "private-key", "/dev/stdin", "peer"];
+        let peer = [&public[1 - end], "allowed-ips", "0.0.0.0/0", "endpoint", &endpoint];
+        wg(ns, &[&words[..], &peer].concat(), &private[end]);
+    }
+    true
+}
+
+/// Run a program with this input; what it writes.
+fn pipe(program: &str, args: &[&str], input: &str) -> String {
+    let mut command = Command::new(program);
+    let mut child =
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{program} {args:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Bytes that are sent to see large packets.

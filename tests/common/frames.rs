@@ -87,3 +87,22 @@ pub fn tagged(frame: &[u8], tags: &[(u16, u16)]) -> Vec<u8> {
     out.extend_from_slice(&frame[12..]);
     out
 }
+
+/// Seven datagrams of UDP from port 1234 to 53, without Ethernet; the source of each.
+pub fn seven() -> Vec<(Vec<u8>, String)> {
+    let mut all = Vec::new();
+    for i in 1..=4u8 {
+        let mut packet = Vec::new();
+        let builder = PacketBuilder::ipv4([10, 1, 2, i], [10, 9, 0, 1], 64).udp(1234, 53);
+        builder.write(&mut packet, &vec![i; usize::from(i) * 100]).unwrap();
+        all.push((packet, format!("10.1.2.{i}")));
+    }
+    for i in 5..=7u8 {
+        let mut packet = Vec::new();
+        let source = [0xfd, 0x99, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, i];
+        let builder = PacketBuilder::ipv6(source, [0xfd; 16], 64).udp(1234, 53);
+        builder.write(&mut packet, &vec![i; usize::from(i)]).unwrap();
+        all.push((packet, format!("fd99::{i}")));
+    }
+    all
+}

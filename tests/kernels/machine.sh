@@ -11,9 +11,9 @@ patience=1800
 # Bytes a second that its disk takes.
 disk=200000
 # As modprobe knows them; what they depend on comes with them.
-modules=(veth tun af_packet virtio_pci virtio_blk ext4)
+modules=(veth tun ipip ip_gre sit wireguard af_packet virtio_pci virtio_blk ext4)
 # What is started there and busybox lacks; those that this machine has.
-programs=(bash bpftool capsh ip jq nohup tcpdump unshare zstd)
+programs=(bash bpftool capsh ip jq nohup tcpdump unshare wg zstd)
 
 say() { echo "${me:?}: $*" >&2; }
 # shellcheck disable=SC2034 # For who includes this.
