@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand, ValueHint};
 
 use super::manual::{DESCRIPTION, EXIT_STATUS, Part, SIGNALS};
 use super::values::{Readers, rate, readers, size, snaplen, time, whole};
@@ -130,7 +130,8 @@ pub struct Args {
 
     /// Write to this file instead of stdout, which - is; it must not exist, or be
     /// empty
-    #[arg(short, long, value_name = "FILE", help_heading = WHERE)]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath,
+          help_heading = WHERE)]
     pub write: Option<PathBuf>,
 
     /// Begin another file before one gets longer than this: FILE with a number
@@ -179,7 +180,7 @@ pub struct Args {
     pub readers: Readers,
 
     /// Create this file when all interfaces are attached, and remove it at the end
-    #[arg(long, value_name = "PATH", help_heading = RUN)]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, help_heading = RUN)]
     pub ready_file: Option<PathBuf>,
 
     /// No start line and no summary; warnings, losses and errors remain, and a

@@ -284,6 +284,75 @@ mod tests {
         assert_eq!(parse(&["--rate-limit", "500"]).unwrap().rate, 500);
     }
 
+    /// What each option changes, beside what it is given with; none is left out.
+    const EACH: &[(&str, &[&str], &[&str])] = &[
+        ("ifaces", &["lo"], &[]),
+        ("interface", &["-i", "lo"], &[]),
+        ("ipv4", &["-4"], &[]),
+        ("ipv6", &["-6"], &[]),
+        ("sample", &["--sample", "2"], &[]),
+        ("rate_limit", &["--rate-limit", "2/s"], &[]),
+        ("count", &["-c", "2"], &[]),
+        ("duration", &["--duration", "2s"], &[]),
+        ("format", &["-f", "text"], &[]),
+        ("macs", &["-e"], &["-f", "text"]),
+        ("hex", &["-x"], &["-f", "text"]),
+        ("hex_and_ascii", &["-X"], &["-f", "text"]),
+        ("times", &["-t"], &["-f", "text"]),
+        ("snaplen", &["-s", "96"], &["-f", "pcapng"]),
+        ("color", &["--color", "never"], &["-f", "text"]),
+        ("write", &["-w", "x"], &[]),
+        ("rotate_size", &["--rotate-size", "1M"], &["-w", "x"]),
+        ("rotate_interval", &["--rotate-interval", "1h"], &["-w", "x"]),
+        ("rotate_keep", &["--rotate-keep", "2"], &["-w", "x", "--rotate-size", "1M"]),
+        ("compress", &["--compress"], &["-w", "x", "--rotate-size", "1M"]),
+        ("overwrite", &["--overwrite"], &["-w", "x"]),
+        ("on_full", &["--on-full", "wait"], &["-w", "-"]),
+        ("mode", &["--mode", "generic"], &[]),
+        ("buffer_size", &["--buffer-size", "1MiB"], &[]),
+        ("overflow_sources", &["--overflow-sources", "2"], &[]),
+        ("readers", &["--readers", "2"], &[]),
+        ("ready_file", &["--ready-file", "x"], &[]),
+        ("quiet", &["-q"], &[]),
+        ("stats_interval", &["--stats-interval", "1s"], &[]),
+        ("stats_format", &["--stats-format", "json"], &[]),
+    ];
+    /// Those that ask for something else, or for what is always so.
+    const OTHERS: &[&str] =
+        &["list_interfaces", "numeric", "line_buffered", "packet_buffered", "help", "version"];
+
+    #[test]
+    fn every_option_changes_something() {
+        use clap::CommandFactory;
+
+        for (id, with, beside) in EACH {
+            let changed = parse(&[beside, with].map(|args| &args[..]).concat()).unwrap();
+            let unchanged = parse(beside).unwrap();
+            assert_ne!(format!("{changed:?}"), format!("{unchanged:?}"), "{id}");
+        }
+        let known: Vec<&str> =
+            EACH.iter().map(|each| each.0).chain(OTHERS.iter().copied()).collect();
+        let mut command = Args::command();
+        command.build();
+        for arg in command.get_arguments() {
+            assert!(known.contains(&arg.get_id().as_str()), "{} is not tested", arg.get_id());
+        }
+        assert_eq!(command.get_arguments().count(), known.len());
+    }
+
+    #[test]
+    fn an_argument_that_is_no_text() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+
+        let strange = OsStr::from_bytes(b"e\xff");
+        let refused = Config::try_from_iter([OsStr::new("xdplog"), strange]).unwrap_err();
+        let said = "an argument is not UTF-8. Next: give it in UTF-8; names of files may be any";
+        assert_eq!(refused.to_string(), said);
+        let path = Config::try_from_iter([OsStr::new("xdplog"), OsStr::new("-w"), strange]);
+        assert_eq!(path.unwrap().files.unwrap().path.as_os_str(), strange);
+    }
+
     #[test]
     fn interfaces_by_option_and_by_word() {
         assert_eq!(parse(&["-i", "a", "-ib", "--interface", "a"]).unwrap().ifaces, ["a", "b"]);

@@ -43,9 +43,10 @@ pub fn from_clap(err: &clap::Error) -> UsageError {
             let missing = texts(err, ContextKind::InvalidArg).join(" and ");
             UsageError::new(format!("{missing} is missing"), format!("add it; {SEE_HELP}"))
         }
-        ErrorKind::InvalidUtf8 => {
-            UsageError::new("an argument is not UTF-8", "give it in UTF-8; file names may be any")
-        }
+        ErrorKind::InvalidUtf8 => UsageError::new(
+            "an argument is not UTF-8",
+            "give it in UTF-8; names of files may be any",
+        ),
         // What clap says of it first, as it knows the case and we do not.
         _ => {
             let said = err.to_string();

@@ -44,8 +44,9 @@ pub fn no_such_interface(
 ) -> Error {
     let (name, present) = (plain(name), present.join(", "));
     if !is_default {
+        let all = if name == "any" { ", or all that are up by `-i any`" } else { "" };
         return anyhow!(
-            "no such interface: {name}. Interfaces here: {present}. Next: name one of these"
+            "no such interface: {name}. Interfaces here: {present}. Next: name one of these{all}"
         );
     }
     let next = match route {
@@ -393,6 +394,7 @@ mod tests {
             (no_privilege(&["CAP_BPF"]), &["CAP_BPF is needed", "sudo"][..]),
             (no_privilege(&["CAP_BPF", "CAP_PERFMON"]), &["CAP_BPF and CAP_PERFMON are needed"]),
             (no_such_interface("eht0", false, None, &present), &["eht0", "lo, enp1s0"]),
+            (no_such_interface("any", false, None, &present), &["interface: any", "`-i any`"]),
             (
                 no_such_interface("eth0", true, Some("enp1s0"), &present),
                 &["the default, eth0, does not exist", "`xdplog enp1s0`"],
