@@ -5,11 +5,12 @@
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
+use nix::libc::EBADF;
 use xdplog::app::{self, Outcome};
 use xdplog::cli::Request;
 use xdplog::probe::advice;
 use xdplog::usage::UsageError;
-use xdplog::{list, signals, talk};
+use xdplog::{inherited, list, signals, talk};
 
 fn main() -> ExitCode {
     talk::say_panics();
@@ -39,6 +40,9 @@ fn fail(err: &anyhow::Error) -> ExitCode {
 
 /// On stdout; a reader who went away has what it wanted.
 fn print(text: &[u8]) -> ExitCode {
+    if inherited::was_closed(1) {
+        return fail(&advice::cannot_print(&io::Error::from_raw_os_error(EBADF)));
+    }
     let mut stdout = io::stdout();
     match stdout.write_all(text).and_then(|()| stdout.flush()) {
         Err(err) if err.kind() != ErrorKind::BrokenPipe => fail(&advice::cannot_print(&err)),

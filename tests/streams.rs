@@ -65,6 +65,13 @@ fn a_stdout_that_is_closed_is_refused() {
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
         assert!(stderr.contains(said) && stderr.contains("Next: "), "{stderr}");
     }
+    for args in ["completions bash", "--help", "--version", "man", "-D"] {
+        let script = format!("exec {BIN} {args} >&-");
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args}: {stderr}");
+        assert!(stderr.contains("cannot write to stdout: Bad file descriptor"), "{stderr}");
+    }
     // Who writes elsewhere does not need it; /dev/null is as good as any place.
     for (args, redirected) in [(format!("-w {log}"), ">&-"), (String::new(), ">/dev/null")] {
         let xdplog = Xdplog::start_command(start_redirected(&net, &args, redirected));

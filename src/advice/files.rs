@@ -27,6 +27,9 @@ pub fn output_failed(failure: &Failure, plan: Option<&Plan>, waits: bool, droppe
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded if is_log && !waits => {
             "make room there, or let it wait with `--on-full wait`".into()
         }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded if plan.is_none() && !waits => {
+            "make room where it leads, or let it wait with `-w - --on-full wait`".into()
+        }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room there".into(),
         ErrorKind::FileTooLarge if is_log && !plan.is_some_and(Plan::rotates) => {
             "raise the limit on the size of files (`ulimit -f`), or begin others in time with \
@@ -159,7 +162,12 @@ mod tests {
                 "stdout",
             ),
             (failed_writing(libc::ENOSPC, Some(&to_log), true), &["make room"], "on-full"),
-            (failed_writing(libc::ENOSPC, None, false), &["stdout", "make room"], "on-full"),
+            (
+                failed_writing(libc::ENOSPC, None, false),
+                &["stdout", "-w - --on-full wait"],
+                "there",
+            ),
+            (failed_writing(libc::ENOSPC, None, true), &["stdout", "make room there"], "on-full"),
             (
                 failed_writing(libc::EFBIG, Some(&to_log), true),
                 &["ulimit -f", "--rotate-size"],
