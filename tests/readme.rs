@@ -122,7 +122,7 @@ fn work(commands: &[&str]) {
     let dir = tempfile::tempdir().unwrap();
     for command in commands {
         let script = command.replace("xdplog", BIN);
-        let mut child = Command::new("ip")
+        let child = Command::new("ip")
             // Not sh: dash would end by the signal itself, whatever xdplog answers.
             .args(["netns", "exec", &net.here, "bash", "-c", &script])
             .current_dir(dir.path())
@@ -136,7 +136,10 @@ fn work(commands: &[&str]) {
         let taps = [net.tap_there(0), net.tap_there(1), net.tap_there(2)];
         let since = Instant::now();
         let mut interrupted = false;
-        while child.try_wait().unwrap().is_none() {
+        let pid = Pid::from_raw(-(child.id() as i32));
+        // Read as it comes, as what nobody reads is lost.
+        let ended = std::thread::spawn(|| child.wait_with_output().unwrap());
+        while !ended.is_finished() {
             assert!(since.elapsed() < PATIENCE, "{command} does not end");
             for tap in &taps {
                 tap.send(&udp4("10.1.2.3".parse().unwrap(), 18));
@@ -147,11 +150,11 @@ fn work(commands: &[&str]) {
                 for tap in &taps {
                     tap.send(&udp4("10.1.2.3".parse().unwrap(), 18));
                 }
-                kill(Pid::from_raw(-(child.id() as i32)), Signal::SIGINT).unwrap();
+                kill(pid, Signal::SIGINT).unwrap();
             }
             std::thread::yield_now();
         }
-        let output = child.wait_with_output().unwrap();
+        let output = ended.join().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{command}: {stderr}");
         // On stdout, or in the files that it names.
