@@ -31,8 +31,12 @@ clean_up() {
 	# With unshare its PID namespace goes, and with that all mounts and network
 	# namespaces that were made in there.
 	[ -z "$child" ] || $sudo kill -s KILL -- "-$child" 2>/dev/null || true
-	wait
-	$sudo rm -rf --one-file-system "$work"
+	wait 2>/dev/null
+	# What was killed may take a moment to be gone.
+	for _ in 1 2 3 4 5; do
+		$sudo rm -rf --one-file-system "$work" 2>/dev/null && break
+		sleep 1
+	done
 }
 trap clean_up EXIT
 trap 'exit 129' HUP
@@ -43,9 +47,9 @@ trap 'exit 143' TERM
 # end, and with Ctrl-C as a shell at a terminal hands it on: not ignored.
 attend() {
 	local status=0
-	env --default-signal=INT,QUIT setsid $sudo setpriv --pdeathsig KILL "$@" </dev/null &
+	env --default-signal=INT,QUIT setsid $sudo setpriv --pdeathsig KILL "$@" </dev/null {lock}>&- &
 	child=$!
-	wait "$child" || status=$?
+	wait "$child" 2>/dev/null || status=$?
 	child=
 	return "$status"
 }
