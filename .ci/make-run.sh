@@ -18,15 +18,18 @@ clean_up() {
 	rm -f "$out"
 }
 trap clean_up EXIT
+# What follows waits for a program, not for a compiler.
+make build
 $sudo ip netns add "$ns"
 $sudo ip -n "$ns" link add run0 type veth peer name run1
 $sudo ip -n "$ns" link set run0 up
 $sudo ip -n "$ns" link set run1 up
 $sudo ip -n "$ns" addr add 192.0.2.1/24 dev run1
 
-# setsid: Ctrl-C goes to all of the group, as a terminal sends it.
+# setsid: Ctrl-C goes to all of the group, as a terminal sends it. A shell that is no
+# terminal's starts what is in the background with Ctrl-C ignored, which would stay.
 # shellcheck disable=SC2086 # Words.
-setsid $sudo ip netns exec "$ns" $as_user make run IFACE=run0 >"$out" &
+env --default-signal=INT,QUIT setsid $sudo ip netns exec "$ns" $as_user make run IFACE=run0 >"$out" &
 make=$!
 tries=0
 until $sudo ip -n "$ns" link show run0 | grep -q 'prog/xdp id'; do

@@ -282,11 +282,11 @@ fn completions() {
 #[test]
 fn the_manual_page_has_all_options() {
     let page = printed(&["man"]).replace("\\-", "-");
-    assert!(page.contains(".TH xdplog 1"), "{page}");
+    assert!(page.contains(".TH XDPLOG 1"), "{page}");
     for option in options() {
         assert!(page.contains(&option), "{option}");
     }
-    for part in ["SIGHUP", "Exit status"] {
+    for part in ["SIGHUP", "EXIT STATUS"] {
         assert!(page.contains(part), "{part}");
     }
 }
