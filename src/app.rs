@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Error, Result, anyhow};
+use anyhow::{Context, Error, Result};
 use jiff::tz::TimeZone;
 use nix::unistd::{SysconfVar, sysconf};
 use tokio::sync::mpsc::{self, UnboundedSender};
@@ -313,13 +313,11 @@ pub fn spawn<F: Format + Send + 'static>(
     common: &Common,
 ) -> Result<Vec<Reading>> {
     let spawn_one = |(index, reader): (usize, Reader<F>)| {
-        let notify = Arc::clone(&common.notify);
+        let end = End(Arc::clone(&common.notify));
         let builder = thread::Builder::new().name(format!("reader-{index}"));
         builder.spawn(move || {
-            let ended = reader.run();
-            // Also where it fails: without a reader there is nothing to do.
-            notify();
-            ended
+            let _end = end;
+            reader.run()
         })
     };
     let mut spawned = Vec::new();
@@ -337,6 +335,15 @@ pub fn spawn<F: Format + Send + 'static>(
     Ok(spawned)
 }
 
+/// The end of a reader's thread, however it comes: without one there is nothing to do.
+struct End(Arc<dyn Fn() + Send + Sync>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 /// Wait for the readers; what they did, together.
 fn join(readers: Vec<Reading>) -> (Tally, Result<()>) {
     let (mut all, mut ended) = (Tally::default(), Ok(()));
@@ -346,7 +353,7 @@ fn join(readers: Vec<Reading>) -> (Tally, Result<()>) {
                 all += &tally;
                 ended = ended.and(end);
             }
-            Err(_) => ended = ended.and(Err(anyhow!("a reader's thread died"))),
+            Err(_) => ended = ended.and(Err(crate::advice::reader_died())),
         }
     }
     (all, ended)

@@ -274,9 +274,20 @@ fn completions() {
     let script = format!("{BIN} completions bash | true; exit ${{PIPESTATUS[0]}}");
     let status = Command::new("bash").args(["-c", &script]).status().unwrap();
     assert_eq!(status.code(), Some(0));
-    let full = File::options().write(true).open("/dev/full").unwrap();
-    let status = Command::new(BIN).args(["completions", "bash"]).stdout(full).status().unwrap();
-    assert_eq!(status.code(), Some(1));
+}
+
+#[test]
+fn what_is_printed_has_no_room() {
+    for args in [&["completions", "bash"][..], &["man"], &["--help"], &["-h"], &["--version"]] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = Command::new(BIN).args(args).stdout(full).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{args:?}: {stderr}");
+        for part in ["cannot write to stdout: No space left on device", "Next: "] {
+            assert!(stderr.contains(part), "{args:?}: {stderr}");
+        }
+    }
 }
 
 #[test]

@@ -96,7 +96,9 @@ pub fn no_native(iface: &str, err: &io::Error) -> Error {
 /// Attaching failed for another reason.
 pub fn attach_failed(iface: &str, err: &io::Error) -> Error {
     match err.raw_os_error() {
-        Some(libc::ENODEV) => anyhow!("{iface} went away while it was being attached to"),
+        Some(libc::ENODEV) => anyhow!(
+            "{iface} went away while it was being attached to. Next: start again when it is back"
+        ),
         Some(libc::EPERM | libc::EACCES) => no_privilege(&["CAP_NET_ADMIN"]),
         Some(libc::EBUSY | libc::EEXIST) => anyhow!(
             "{iface}: an XDP program is on the device above it, or on its way ({err}). \

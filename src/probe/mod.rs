@@ -29,6 +29,7 @@ use libbpf_rs::{
     XdpFlags, libbpf_sys,
 };
 use nix::libc;
+use nix::net::if_::if_indextoname;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 pub use self::features::native_by_index;
@@ -361,7 +362,15 @@ impl Probe {
     /// process.
     pub fn attach(&self, slot: usize, iface: &Interface, mode: Mode) -> Result<Attachment> {
         let index = i32::try_from(iface.index).context("interface index")?;
-        let attach = |flags| sys::attach_xdp(self.program_for(slot), index, flags);
+        let attach = |flags| {
+            let attached = sys::attach_xdp(self.program_for(slot), index, flags);
+            // The kernel calls an interface that is gone an invalid argument.
+            attached.map_err(|err| match if_indextoname(iface.index) {
+                Ok(name) if !name.is_empty() => err,
+                // nix takes it that a name without a byte was found.
+                Ok(_) | Err(_) => io::Error::from_raw_os_error(libc::ENODEV),
+            })
+        };
         let attached = |link, native| Attachment {
             link,
             whereabouts: Whereabouts::here(iface),
