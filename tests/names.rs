@@ -8,7 +8,7 @@ use std::fs;
 use common::frames::frame;
 use common::logs::{Dir, packets};
 use common::net::{Net, ip_batch, run as run_tool};
-use common::process::{Ended, Xdplog, assert_refused, run};
+use common::process::{Ended, Xdplog, assert_refused, run, wait_until};
 
 /// The kernel refuses only `/`, `:` and white space: here are a color, a bell and
 /// what brings the cursor back.
@@ -82,6 +82,10 @@ fn of_an_interface_that_is_refused() {
     net.add_pair(1);
     rename(&net);
     assert_refused_plainly(&run(&net, &["nope0"]), &[PLAIN]);
+    let list = run(&net, &["-D"]);
+    assert_eq!(list.code(), Some(0), "{}", list.stderr);
+    assert_plain(&list.stdout);
+    assert!(list.stdout.contains(PLAIN), "{}", list.stdout);
     let first = Xdplog::start(&net, &[IFACE]);
     assert_refused_plainly(&run(&net, &[IFACE]), &[PLAIN, "already runs XDP program"]);
     // And when it goes away, which ends the run.
@@ -89,6 +93,26 @@ fn of_an_interface_that_is_refused() {
     let ended = first.end();
     assert_plain(&ended.stderr);
     assert!(ended.stderr.contains(&format!("{PLAIN}: the interface was")), "{}", ended.stderr);
+}
+
+#[test]
+fn given_while_it_runs() {
+    let net = Net::new();
+    net.add_pair(1);
+    let xdplog = Xdplog::start(&net, &["here1", "-f", "text"]);
+    let tap = net.tap_there(1);
+    // Its link goes down for that, and the other end's carrier with it.
+    rename(&net);
+    xdplog.hear(&format!("here1: the interface is called {PLAIN} from here on"));
+    wait_until("it is up again", || {
+        net.there(|| run_tool("ip", &["-o", "link", "show", "there1"])).contains("LOWER_UP")
+    });
+    tap.send(&frame());
+    let ended = xdplog.stop();
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    assert_plain(&ended.stderr);
+    assert_plain(&ended.stdout);
+    assert!(ended.stdout.contains(&format!(" {PLAIN} PASS")), "{}", ended.stdout);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 mod common;
 
-use std::fs;
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -199,6 +199,22 @@ fn for_the_ready_file() {
     theirs.plant("symbolic link", "ready");
     assert_refused(&run(&net, &args), &[&ready, "it is a symbolic link"]);
     theirs.assert_unharmed(None);
+    theirs.does("rm", &["ready"]);
+    // Nor is one followed that is put there later, here while a pipe has no reader.
+    let pipe = theirs.dir.path("pipe");
+    nix::unistd::mkfifo(&*pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut late = common::process::command(&net, &[&args[..], &["-w", &pipe]].concat());
+    let mut late = late.stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(late.stderr.take().unwrap());
+    let mut said = String::new();
+    stderr.read_line(&mut said).unwrap();
+    theirs.plant("symbolic link", "ready");
+    let _reader = File::open(&pipe).unwrap();
+    assert_eq!(late.wait().unwrap().code(), Some(1));
+    stderr.read_to_string(&mut said).unwrap();
+    assert!(said.contains(&format!("cannot create the ready file {ready}")), "{said}");
+    theirs.assert_unharmed(None);
+    assert!(!net.has_xdp(0));
     theirs.does("rm", &["ready"]);
     // What replaced it is not what is removed at the end.
     let mut xdplog = command_ready(&net, &ready);
