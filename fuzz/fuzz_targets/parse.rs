@@ -14,7 +14,7 @@ use xdplog::bpf::{
     CAPTURE_MAX, Counters, FAMILY_IPV4, LinkType, NOT_IP_BROKEN, NOT_IP_OTHER, Record,
 };
 use xdplog::clock::{Wall, monotonic_ns};
-use xdplog::format::{Classic, Format, Json, Pcapng, Text};
+use xdplog::format::{Classic, Dump, Format, Json, Pcapng, Style, Text};
 use xdplog::probe::Setup;
 use xdplog_fuzz::common::bench::{Bench, MIN_FRAME};
 use xdplog_fuzz::common::reference::{Told, XDP_PASS};
@@ -90,6 +90,8 @@ impl Program {
 struct Formats {
     classic: Classic,
     text: Text,
+    /// With MAC addresses and all bytes.
+    dumped: Text<true, true>,
     json: Json,
     pcapng: Pcapng,
     out: Vec<u8>,
@@ -98,12 +100,15 @@ struct Formats {
 impl Formats {
     fn new() -> Formats {
         let (names, wall) = (["eth0".to_string()], Wall::now());
+        let dump = Dump { ascii: false, link: true, snaplen: u32::MAX };
+        let style = Style { macs: true, dump: Some(dump), ..Style::default() };
         Formats {
             classic: Classic,
             text: Text::new(&names, wall, TimeZone::UTC, true),
+            dumped: Text::styled(&names, wall, TimeZone::UTC, &[], &style),
             json: Json::new(&names, wall),
             pcapng: Pcapng::new(names.len(), wall),
-            out: vec![0; CAPTURE_MAX + 1024],
+            out: vec![0; 6 * CAPTURE_MAX + 1024],
         }
     }
 
@@ -115,6 +120,16 @@ impl Formats {
         }
         let line = write(&mut self.text, record, bytes, &mut self.out);
         assert!(is_a_line(line), "{record:?}");
+        let lines = write(&mut self.dumped, record, bytes, &mut self.out);
+        let end = lines.iter().position(|&byte| byte == b'\n').expect("a line") + 1;
+        let (line, dump) = lines.split_at(end);
+        assert!(is_a_line(line), "{record:?}");
+        let digits = bytes.chunks(16).enumerate().map(|(index, bytes)| {
+            let pairs =
+                bytes.chunks(2).map(|pair| pair.iter().map(|b| format!("{b:02x}")).collect());
+            format!("\t0x{:04x}:  {}\n", index * 16, pairs.collect::<Vec<String>>().join(" "))
+        });
+        assert_eq!(dump, digits.collect::<String>().as_bytes(), "{record:?}");
         let line = write(&mut self.json, record, bytes, &mut self.out);
         assert!(is_a_line(line), "{record:?}");
         let json: serde_json::Value = serde_json::from_slice(line).expect("JSON");
@@ -139,13 +154,9 @@ fn write<'a>(
     bytes: &[u8],
     out: &'a mut [u8],
 ) -> &'a [u8] {
-    let room = max_len(format) + bytes.len();
+    let room = format.room(bytes.len());
     let len = format.record(record, bytes, &mut out[..room]);
     &out[..len]
-}
-
-fn max_len<F: Format>(_: &F) -> usize {
-    F::MAX_LEN
 }
 
 fn is_a_line(line: &[u8]) -> bool {
