@@ -35,8 +35,9 @@ fn log(net: &Net, args: &[&str], send: impl FnOnce()) -> (String, serde_json::Va
     (ended.stdout, summary)
 }
 
-/// The kernel there looks for an address that nobody has, and is heard.
+/// The kernel there looks for an address that nobody has, once, and is heard.
 fn ask_for_nobody(net: &Net) {
+    net.there(|| std::fs::write("/proc/sys/net/ipv4/neigh/there0/mcast_solicit", "1").unwrap());
     let socket = net.there(|| UdpSocket::bind((THERE_IP, 0)).unwrap());
     socket.send_to(b"anyone?", ("10.99.0.77", 9)).unwrap();
     let since = Instant::now();
@@ -350,7 +351,7 @@ fn tunnel(net: &Net, kind: &str) -> bool {
     let public = [0, 1].map(|end: usize| wg(ends[end].0, &["pubkey"], &private[end]));
     for (end, (ns, _, remote)) in ends.iter().enumerate() {
         let endpoint = format!("{remote}:51820");
-        let words = ["set", "t7", "listen-port", "51820", "private-key", "/dev/stdin", "peer"];
+        let words = ["set", "t7", "listen-port", "51820", "private-key", "/proc/self/fd/0", "peer"];
         let peer = [&public[1 - end], "allowed-ips", "0.0.0.0/0", "endpoint", &endpoint];
         wg(ns, &[&words[..], &peer].concat(), &private[end]);
     }
