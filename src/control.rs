@@ -13,6 +13,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant as Tick, MissedTickBehavior, interval, interval_at, sleep};
 
 use crate::config::Config;
+use crate::hotplug::Hotplug;
 use crate::iface_names::Names;
 use crate::names::plain;
 use crate::pressure::Pressure;
@@ -83,18 +84,20 @@ impl Control<'_> {
     pub fn watch(
         &self,
         pressure: &mut Pressure,
+        hotplug: &mut Hotplug<'_>,
         events: UnboundedReceiver<Event>,
     ) -> Result<(Stop, Duration)> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("cannot start the control thread")?;
-        runtime.block_on(self.attach_and_look(pressure, events))
+        runtime.block_on(self.attach_and_look(pressure, hotplug, events))
     }
 
     async fn attach_and_look(
         &self,
         pressure: &mut Pressure,
+        hotplug: &mut Hotplug<'_>,
         events: UnboundedReceiver<Event>,
     ) -> Result<(Stop, Duration)> {
         // Before anything is attached, so that it is not cut short.
@@ -110,7 +113,7 @@ impl Control<'_> {
         let why = match self.start(&mut attached) {
             Ok(_ready) => {
                 since = Instant::now();
-                self.look(&mut attached, since, pressure, events, terminate).await
+                self.look(&mut attached, since, (pressure, hotplug), events, terminate).await
             }
             // Nothing was touched.
             Err(err) if attached.is_empty() => return Err(err),
@@ -158,7 +161,7 @@ impl Control<'_> {
         &self,
         attached: &mut Vec<Attachment>,
         since: Instant,
-        pressure: &mut Pressure,
+        (pressure, hotplug): (&mut Pressure, &mut Hotplug<'_>),
         mut events: UnboundedReceiver<Event>,
         mut terminate: Signal,
     ) -> Stop {
@@ -198,7 +201,7 @@ impl Control<'_> {
                     }
                     self.mind_names(attached);
                     self.mind_room(&mut told_full);
-                    self.mind_pressure(pressure)
+                    mind_cpus(hotplug).and_then(|()| self.mind_pressure(pressure))
                 }
             };
             if let Err(err) = looked {
@@ -259,6 +262,14 @@ impl Control<'_> {
         }
         Ok(())
     }
+}
+
+/// See that each CPU has a ring.
+fn mind_cpus(hotplug: &mut Hotplug<'_>) -> Result<()> {
+    if let Some(said) = hotplug.look()? {
+        say(&format!("xdplog: warning: {said}"));
+    }
+    Ok(())
 }
 
 fn still_there(attachment: &Attachment) -> bool {

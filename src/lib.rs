@@ -25,6 +25,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod format;
+pub mod hotplug;
 pub mod iface_names;
 pub mod inherited;
 pub mod ledger;

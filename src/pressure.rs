@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::bpf::Counters;
+use crate::bpf::{Counters, Summary};
 use crate::mailbox::Mailbox;
 use crate::probe::{Overflow, advice};
 
@@ -24,7 +24,7 @@ const MESSAGE_PACE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Pressure {
     overflow: Overflow,
-    mailbox: Arc<Mailbox>,
+    mailbox: Arc<Mailbox<Summary>>,
     /// Packets seen and overflowed, at the last look.
     last: (u64, u64),
     last_look: Instant,
@@ -43,7 +43,7 @@ fn is_past(since: Option<Instant>, now: Instant, pace: Duration) -> bool {
 
 impl Pressure {
     /// Drain `overflow` into `mailbox`.
-    pub fn new(overflow: Overflow, mailbox: Arc<Mailbox>) -> Pressure {
+    pub fn new(overflow: Overflow, mailbox: Arc<Mailbox<Summary>>) -> Pressure {
         Pressure {
             overflow,
             mailbox,

@@ -19,10 +19,11 @@ use nix::sys::time::TimeSpec;
 use crate::bpf::{Ahead, BATCH_AGE_NS, Record, Summary, Waiting};
 use crate::clock::{self, Wall};
 use crate::format::Format;
+use crate::hotplug::Arrivals;
 use crate::iface_names::Names;
 use crate::ledger::Tally;
 use crate::mailbox::Mailbox;
-use crate::probe::{Batches, Ring};
+use crate::probe::{Batches, Flushed, Ring};
 use crate::shutdown::Shutdown;
 use crate::sink::{Closed, Destination, Sink};
 
@@ -78,7 +79,9 @@ pub struct Common {
     /// The batches of all CPUs.
     pub batches: Arc<Batches>,
     /// Where summaries come from; the first reader's.
-    pub mailbox: Arc<Mailbox>,
+    pub mailbox: Arc<Mailbox<Summary>>,
+    /// Where rings come from, of CPUs that came online.
+    pub arrivals: Arc<Arrivals>,
     /// When to stop.
     pub shutdown: Arc<Shutdown>,
     /// Called from a reader's thread, once or more often, when no more is to
@@ -116,8 +119,8 @@ pub struct Reader<F> {
     due: Vec<Option<Instant>>,
     /// Likewise: what waits for its record.
     ahead: Vec<Ahead>,
-    /// Whether it has the mailbox and watches the destination, too.
-    is_first: bool,
+    /// Which reader it is. The first has the mailbox and watches the destination, too.
+    index: usize,
     wall: Wall,
     /// What it knows of the interfaces' names, and how often they had changed then.
     names: Arc<[String]>,
@@ -190,14 +193,20 @@ pub fn readers<F: Format + Clone>(
     format: &F,
     common: &Common,
 ) -> Vec<Reader<F>> {
-    deal(rings, |ring| ring.cpu, common.batches.cpus(), readers)
+    let shares = deal(rings, |ring| ring.cpu, common.batches.cpus(), readers);
+    let mut reader_of = vec![0; common.batches.cpus() as usize];
+    for (index, share) in shares.iter().enumerate() {
+        share.cpus.iter().for_each(|&cpu| reader_of[cpu as usize] = index);
+    }
+    common.arrivals.deal(reader_of);
+    shares
         .into_iter()
         .enumerate()
         .map(|(index, share)| Reader {
             due: vec![None; share.rings.len()],
             ahead: vec![Ahead::default(); share.rings.len()],
             share,
-            is_first: index == 0,
+            index,
             wall: Wall::now(),
             // The format has those of the start, since when none has changed.
             names: common.names.now(),
@@ -230,7 +239,9 @@ impl<F: Format> Reader<F> {
 
     fn read_until_shutdown(&mut self) -> Result<()> {
         while self.common.shutdown.deadline().is_none() {
-            self.wait()?;
+            if self.wait()? {
+                self.take_rings()?;
+            }
             self.consume()?;
             if self.flush_batches() {
                 // A batch that filled up meanwhile went out without waking
@@ -248,25 +259,8 @@ impl<F: Format> Reader<F> {
         if self.names_known != self.common.names.changes() {
             self.learn_names();
         }
-        let state = self.due.iter_mut().zip(&mut self.ahead);
-        for (ring, (due, ahead)) in self.share.rings.iter_mut().zip(state) {
-            let mut any = false;
-            let taker = &mut self.taker;
-            let (is_first, mailbox) = (self.is_first, &self.common.mailbox);
-            let read = ring.samples.read(|data| {
-                any = true;
-                taker.take(data, ahead);
-                // Not after a whole ring, which a slow disk takes seconds for.
-                if is_first && !mailbox.is_empty() {
-                    taker.take_summaries(&mailbox.take());
-                }
-            });
-            read.with_context(|| format!("cannot read the ring of CPU {}", ring.cpu))?;
-            if any {
-                *due = Some(Instant::now() + FLUSH_AFTER);
-            }
-        }
-        if self.is_first {
+        (0..self.share.rings.len()).try_for_each(|at| self.read_ring(at))?;
+        if self.index == 0 {
             self.common.destination.attend(&self.common.shutdown);
             self.taker.take_summaries(&self.common.mailbox.take());
         }
@@ -274,6 +268,49 @@ impl<F: Format> Reader<F> {
         if self.common.destination.is_closed() || self.common.limit.is_reached() {
             // Told once or often, it means the same.
             (self.common.notify)();
+        }
+        Ok(())
+    }
+
+    /// Take what is in one of the rings.
+    fn read_ring(&mut self, at: usize) -> Result<()> {
+        let ring = &mut self.share.rings[at];
+        let (taker, ahead) = (&mut self.taker, &mut self.ahead[at]);
+        let (is_first, mailbox) = (self.index == 0, &self.common.mailbox);
+        let mut any = false;
+        let read = ring.samples.read(|data| {
+            any = true;
+            taker.take(data, ahead);
+            // Not after a whole ring, which a slow disk takes seconds for.
+            if is_first && !mailbox.is_empty() {
+                taker.take_summaries(&mailbox.take());
+            }
+        });
+        read.with_context(|| format!("cannot read the ring of CPU {}", ring.cpu))?;
+        if any {
+            self.due[at] = Some(Instant::now() + FLUSH_AFTER);
+        }
+        Ok(())
+    }
+
+    /// Take in rings of CPUs that came online. Where the CPU had one, that died when
+    /// it went offline, and what is left in there is older.
+    fn take_rings(&mut self) -> Result<()> {
+        for ring in self.common.arrivals.at(self.index).take() {
+            // What waits in the batch had no ring to go to.
+            let due = Some(Instant::now());
+            match self.share.rings.iter().position(|old| old.cpu == ring.cpu) {
+                Some(at) => {
+                    self.read_ring(at)?;
+                    self.share.rings[at] = ring;
+                    self.due[at] = due;
+                }
+                None => {
+                    self.share.rings.push(ring);
+                    self.due.push(due);
+                    self.ahead.push(Ahead::default());
+                }
+            }
         }
         Ok(())
     }
@@ -286,7 +323,7 @@ impl<F: Format> Reader<F> {
         let before = std::mem::replace(&mut self.names, self.common.names.now());
         let taker = &mut self.taker;
         taker.format.set_names(&self.names);
-        if !self.is_first {
+        if self.index != 0 {
             return;
         }
         let now_ns = clock::monotonic_ns();
@@ -305,17 +342,21 @@ impl<F: Format> Reader<F> {
         }
     }
 
-    /// Wait for samples, for a batch to grow old, for shutdown, or for whoever
-    /// reads what is written to go away.
-    fn wait(&self) -> Result<()> {
-        let Common { destination, mailbox, shutdown, .. } = &self.common;
+    /// Wait for samples, for a batch to grow old, for a ring, for shutdown, or for
+    /// whoever reads what is written to go away. Whether there are rings to take in.
+    fn wait(&self) -> Result<bool> {
+        let Common { destination, mailbox, arrivals, shutdown, .. } = &self.common;
         let next = self.due.iter().flatten().min();
         let timeout = next.map(|due| TimeSpec::from(due.saturating_duration_since(Instant::now())));
-        let mut fds = vec![PollFd::new(shutdown.as_fd(), PollFlags::POLLIN)];
+        let arrivals = arrivals.at(self.index).as_fd();
+        let mut fds = vec![
+            PollFd::new(arrivals, PollFlags::POLLIN),
+            PollFd::new(shutdown.as_fd(), PollFlags::POLLIN),
+        ];
         let rings = self.share.rings.iter();
         fds.extend(rings.map(|ring| PollFd::new(ring.samples.as_fd(), PollFlags::POLLIN)));
         let mut watched = None;
-        if self.is_first {
+        if self.index == 0 {
             fds.push(PollFd::new(mailbox.as_fd(), PollFlags::POLLIN));
             fds.push(PollFd::new(destination.asked(), PollFlags::POLLIN));
             if let Some(fd) = destination.watch() {
@@ -331,7 +372,7 @@ impl<F: Format> Reader<F> {
         if watched.is_some_and(|at| fds[at].any() == Some(true)) {
             destination.close(Closed::ByReader);
         }
-        Ok(())
+        Ok(fds[0].any() == Some(true))
     }
 
     /// Flush the batches that are due; whether there were any.
@@ -341,8 +382,13 @@ impl<F: Format> Reader<F> {
         for (ring, at) in self.share.rings.iter().zip(&mut self.due) {
             if at.is_some_and(|at| at <= now) {
                 any = true;
-                // A flush that emits brings a sample, and that a new due time.
-                *at = (!self.common.batches.flush(ring.cpu)).then_some(now + FLUSH_RETRY);
+                *at = match self.common.batches.flush(ring.cpu) {
+                    // One that emits brings a sample, and that a new due time.
+                    Flushed::Done => None,
+                    Flushed::Again => Some(now + FLUSH_RETRY),
+                    // A new ring brings a new due time.
+                    Flushed::Gone => None,
+                };
             }
         }
         any
@@ -351,6 +397,7 @@ impl<F: Format> Reader<F> {
     /// No program runs any more: take what is left in the rings, then what is
     /// left in the batches, which is newer, and what was counted instead.
     fn drain(&mut self) -> Result<()> {
+        self.take_rings()?;
         self.consume()?;
         for &cpu in &self.share.cpus {
             let batch = self.common.batches.read(cpu)?;

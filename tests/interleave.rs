@@ -20,7 +20,7 @@ use common::program;
 use libbpf_rs::{MapCore, Object, PerfBuffer, PerfBufferBuilder, ProgramInput, libbpf_sys};
 use xdplog::bpf::skel::types::knobs;
 use xdplog::bpf::{ASIDE_BYTES, Ahead, FLUSH_AGAIN, FLUSH_GONE, Record, Source};
-use xdplog::probe::{Probe, Setup, ring};
+use xdplog::probe::{Flushed, Probe, Setup, ring};
 
 /// The steps of `interleave.bpf.c`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -386,7 +386,7 @@ fn threads_of_one_cpu() {
                         _ => ahead.captures(data, &mut take),
                     })
                     .unwrap();
-                if flushed && !are_running {
+                if flushed == Flushed::Done && !are_running {
                     break;
                 }
             }

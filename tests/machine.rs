@@ -6,6 +6,7 @@ mod common;
 
 use std::fs;
 use std::net::Ipv4Addr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -14,7 +15,9 @@ use common::frames::udp4;
 use common::host::{cpus, pin_to};
 use common::live::{Sender, flood};
 use common::net::Net;
-use common::process::{Logged, PATIENCE, Xdplog, assert_balanced, count};
+use common::process::{Logged, PATIENCE, Xdplog, assert_balanced, count, wait_until};
+use libbpf_rs::query::ProgInfoIter;
+use nix::libc;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_settime};
@@ -82,14 +85,7 @@ fn a_cpu_goes_offline_and_comes_back() {
     let mut xdplog = Xdplog::start(&net, &["here1", "--stats-format", "json"]);
     let stdout = xdplog.stdout();
     let log = thread::spawn(move || Logged::read(stdout));
-    // From CPU n come packets of 11.n.0.0 and on, each of an address of its own.
-    let send = |cpu: usize, first: u8| {
-        net.there(|| {
-            pin_to(cpu);
-            let first = Ipv4Addr::new(11, cpu as u8, first, 0);
-            Sender::from(1, first, 2000).send(&udp4(first, 18), 2000);
-        });
-    };
+    let send = |cpu: usize, n: u8| send_from(&net, cpu, n, 2000);
     send(0, 0);
     send(cpu, 0);
     set_online(cpu, false);
@@ -116,6 +112,115 @@ fn a_cpu_goes_offline_and_comes_back() {
         assert_eq!(log.by_source.get(&source), Some(&1), "{source}");
     }
     assert!(log.by_source["10.1.2.3"] > 0);
+}
+
+/// From a CPU come packets of 11.CPU.n.0 and on, each of an address of its own.
+fn send_from(net: &Net, cpu: usize, n: u8, count: u32) {
+    net.there(|| {
+        pin_to(cpu);
+        let first = Ipv4Addr::new(11, cpu as u8, n, 0);
+        Sender::from(1, first, count).send(&udp4(first, 18), count);
+    });
+}
+
+/// Frames that fit in a veth that nobody empties meanwhile: none is dropped.
+const FEW: u32 = 200;
+
+/// A CPU that comes online gets a ring, and so does one that was away, if only for so
+/// short that no look at what is online shows it. What waited comes out, and then all
+/// is logged one by one, and in order; nothing piles up.
+#[test]
+#[ignore = "takes CPUs of the machine offline"]
+fn a_cpu_that_comes_online_is_logged() {
+    need_a_virtual_machine();
+    let net = Net::new();
+    net.add_wide_pair(1, cpus().len());
+    let cpu = *cpus().last().unwrap();
+    assert!(cpu > 0, "one that is not needed");
+    set_online(cpu, false);
+    let mut xdplog = Xdplog::start(&net, &["here1", "--stats-format", "json"]);
+    let lines = xdplog.lines();
+    let line_of = |n: u8, at: u32| {
+        let source = Ipv4Addr::from_bits(Ipv4Addr::new(11, cpu as u8, n, 0).to_bits() + at);
+        format!("LOG: SRC {source}, ACTION 2")
+    };
+    let next = || lines.recv_timeout(PATIENCE).expect("a line").0;
+    let descriptors = || fs::read_dir(format!("/proc/{}/fd", xdplog.pid())).unwrap().count();
+    let mut open = Vec::new();
+    for n in 0..6 {
+        if n > 0 {
+            set_online(cpu, false);
+        }
+        set_online(cpu, true);
+        // In the batch, until there is a ring.
+        send_from(&net, cpu, n, 1);
+        assert_eq!(next(), line_of(n, 0));
+        send_from(&net, cpu, 100 + n, FEW);
+        (0..FEW).for_each(|at| assert_eq!(next(), line_of(100 + n, at)));
+        open.push(descriptors());
+    }
+    assert!(open.iter().all(|&now| now == open[0]), "{open:?}");
+    let ended = xdplog.stop();
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    let summary = ended.summary();
+    assert_balanced(&summary);
+    let sent = 6 * u64::from(1 + FEW);
+    assert_eq!((count(&summary, "seen"), count(&summary, "logged")), (sent, sent));
+}
+
+/// How often the flush program ran.
+fn flushes() -> u64 {
+    let all = ProgInfoIter::default().filter(|program| program.name.as_bytes() == b"xdplog_flush");
+    all.map(|program| program.run_cnt).sum()
+}
+
+/// Where a ring is refused, that is told, the packets are summarised, and nobody
+/// tries in vain to flush what waits.
+#[test]
+#[ignore = "takes CPUs of the machine offline"]
+fn a_cpu_that_gets_no_ring() {
+    need_a_virtual_machine();
+    fs::write("/proc/sys/kernel/bpf_stats_enabled", "1").unwrap();
+    let net = Net::new();
+    net.add_wide_pair(1, cpus().len());
+    let cpu = *cpus().last().unwrap();
+    let args = ["here1", "--stats-format", "json", "--stats-interval", "500ms"];
+    let mut xdplog = Xdplog::start(&net, &args);
+    let stdout = xdplog.stdout();
+    let log = thread::spawn(move || Logged::read(stdout));
+    set_online(cpu, false);
+    let pid = xdplog.pid();
+    let used = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64;
+    let limit = libc::rlimit { rlim_cur: used, rlim_max: used };
+    // SAFETY: limit outlives the call, and the old one is not asked for.
+    let err = unsafe {
+        libc::prlimit(pid as i32, libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut())
+    };
+    assert_eq!(err, 0, "{}", std::io::Error::last_os_error());
+    set_online(cpu, true);
+    send_from(&net, cpu, 0, FEW);
+    xdplog.hear(&format!("CPU {cpu} came online, and the kernel refused a ring for it"));
+    for n in 1..10 {
+        send_from(&net, cpu, n, FEW);
+    }
+    let before = flushes();
+    let told = || xdplog.said().matches(" packets/s").count();
+    let so_far = told();
+    wait_until("time passes", || told() >= so_far + 4);
+    // By the retries of a full ring it would be thousands.
+    let vain = flushes() - before;
+    assert!(vain < 200, "{vain} flushes in two seconds");
+    let ended = xdplog.stop();
+    fs::write("/proc/sys/kernel/bpf_stats_enabled", "0").unwrap();
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    let (summary, log) = (ended.summary(), log.join().unwrap());
+    assert_balanced(&summary);
+    assert_eq!(count(&summary, "seen"), net.received(1));
+    assert_eq!(
+        (count(&summary, "logged"), count(&summary, "summarised"), count(&summary, "lost")),
+        (log.lines, log.summarised, 0)
+    );
+    assert!(log.summarised > 0, "{summary}");
 }
 
 struct Mounted(PathBuf);

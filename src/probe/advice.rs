@@ -233,6 +233,18 @@ pub fn tables_too_large(tables: u64, memory: u64) -> Error {
     )
 }
 
+/// A CPU that came online got no ring.
+pub fn no_late_ring(cpu: u32, err: &io::Error) -> String {
+    let next = match is_fd_limit(err) {
+        true => "raise `ulimit -n`",
+        false => "start it again, with a smaller --buffer-size if memory is short",
+    };
+    format!(
+        "CPU {cpu} came online, and the kernel refused a ring for it ({err}): its packets are \
+         summarised. Next: {next}"
+    )
+}
+
 /// A smaller ring than wanted was had.
 pub fn smaller_ring(wanted: u64, got: u64, err: &io::Error) -> String {
     let why = match err.raw_os_error() {

@@ -9,6 +9,7 @@ mod link;
 mod netlink;
 mod overflow;
 pub mod ring;
+mod rings;
 mod sys;
 mod whereabouts;
 
@@ -16,7 +17,7 @@ use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
@@ -25,8 +26,7 @@ use anyhow::{Context, Result, anyhow};
 use libbpf_rs::query::{LinkInfo, LinkTypeInfo};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{
-    MapCore, MapFlags, MapHandle, PerfBufferBuilder, PrintLevel, ProgramHandle, ProgramType, Xdp,
-    XdpFlags, libbpf_sys,
+    MapCore, MapFlags, MapHandle, PrintLevel, ProgramHandle, ProgramType, Xdp, XdpFlags, libbpf_sys,
 };
 use nix::libc;
 use nix::net::if_::if_indextoname;
@@ -35,6 +35,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 pub use self::features::native_by_index;
 pub use self::link::{Attached, Interface, Place};
 pub use self::overflow::Overflow;
+pub use self::rings::{Batches, Flushed, Online, Ring};
 pub use self::whereabouts::News;
 use self::whereabouts::Whereabouts;
 use crate::bpf::skel::{OpenXdplogSkel, XdplogSkel, XdplogSkelBuilder};
@@ -298,14 +299,6 @@ impl Probe {
         &self.skel.progs.xdplog
     }
 
-    /// The batches and the means to flush them, for the reader's thread.
-    pub fn batches(&self) -> Result<Batches> {
-        let map = MapHandle::try_from(&self.skel.maps.batches).context("cannot share a map")?;
-        let flush = self.skel.progs.xdplog_flush.as_fd();
-        let flush = flush.try_clone_to_owned().context("cannot share a program")?;
-        Ok(Batches { map, flush, cpus: self.host.cpus })
-    }
-
     /// The tables of packets that find no room. To be had once, before the
     /// program is attached.
     pub fn overflow(&self) -> Result<Overflow> {
@@ -317,39 +310,6 @@ impl Probe {
             handle(&maps.overflow_others)?,
             self.slots(),
         )
-    }
-
-    /// Open a ring of `pages` pages, a power of two, for each CPU that is online.
-    pub fn open_rings(&self, pages: usize) -> Result<Vec<Ring>, io::Error> {
-        // libbpf opens them in the order of their CPUs, of which one may come or
-        // go meanwhile.
-        let online = || fs::read_to_string("/sys/devices/system/cpu/online");
-        let (before, buffer) = loop {
-            let before = online()?;
-            let buffer = PerfBufferBuilder::new(&self.skel.maps.events).pages(pages).build();
-            let buffer = buffer.map_err(|err| os_error(&err))?;
-            if online()? == before {
-                break (before, buffer);
-            }
-        };
-        let rings: Vec<Ring> = ring::cpu_list(&before)
-            .zip(sys::rings(buffer)?)
-            .map(|(cpu, samples)| Ring { cpu, samples })
-            .collect();
-        for ring in &rings {
-            // Where it cannot be had, full batches wake as all others do.
-            let _ = self.hush(ring);
-        }
-        Ok(rings)
-    }
-
-    /// Let full batches go into this ring without waking anyone.
-    fn hush(&self, ring: &Ring) -> Result<()> {
-        let event = sys::quiet_event(ring.cpu, ring.samples.as_fd())?;
-        let fd = event.as_raw_fd().to_ne_bytes();
-        // The map keeps the event, whose descriptor is no longer needed.
-        self.skel.maps.events_quiet.update(&ring.cpu.to_ne_bytes(), &fd, MapFlags::ANY)?;
-        Ok(())
     }
 
     /// The counters.
@@ -505,48 +465,6 @@ impl Attachment {
     /// How the program is attached, in the words of `--mode`.
     pub fn mode(&self) -> &'static str {
         if self.native { "native" } else { "generic" }
-    }
-}
-
-/// The ring of one CPU.
-pub struct Ring {
-    /// The CPU's number.
-    pub cpu: u32,
-    /// What comes from it.
-    pub samples: sys::Ring,
-}
-
-/// The batches of all CPUs.
-#[derive(Debug)]
-pub struct Batches {
-    map: MapHandle,
-    flush: OwnedFd,
-    cpus: u32,
-}
-
-impl Batches {
-    /// CPUs that can have a batch: numbers below this.
-    pub fn cpus(&self) -> u32 {
-        self.cpus
-    }
-
-    /// Emit what waits in the batch of `cpu`. False if something still does.
-    pub fn flush(&self, cpu: u32) -> bool {
-        match sys::run_on_cpu(self.flush.as_fd(), cpu) {
-            Ok(left) => left == 0,
-            // The CPU is offline: it gets no packets, and what waits is read
-            // at the end.
-            Err(err) => err.raw_os_error() == Some(libc::ENXIO),
-        }
-    }
-
-    /// The batch of `cpu` as it is, head and records. To be read when no
-    /// program runs any more.
-    pub fn read(&self, cpu: u32) -> Result<Vec<u8>> {
-        self.map
-            .lookup(&cpu.to_ne_bytes(), MapFlags::ANY)
-            .context("cannot read a batch")?
-            .with_context(|| format!("CPU {cpu} has no batch"))
     }
 }
 

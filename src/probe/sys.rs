@@ -102,18 +102,23 @@ pub fn run_on_cpu(program: BorrowedFd<'_>, cpu: u32) -> io::Result<u32> {
     if err < 0 { Err(io::Error::from_raw_os_error(-err)) } else { Ok(opts.retval) }
 }
 
-/// A perf event on `cpu` that BPF programs write to and that wakes nobody; what
-/// is written goes into the ring of the event `ring`, which has to be on the
-/// same CPU. See perf_event_open(2), `PERF_EVENT_IOC_SET_OUTPUT`.
-pub fn quiet_event(cpu: u32, ring: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    // wakeup_events and wakeup_watermark are 0: no number of samples wakes.
-    let attr = libbpf_sys::perf_event_attr {
+/// An event that BPF programs write to.
+fn bpf_output() -> libbpf_sys::perf_event_attr {
+    libbpf_sys::perf_event_attr {
         type_: libbpf_sys::PERF_TYPE_SOFTWARE,
         size: size_of::<libbpf_sys::perf_event_attr>() as u32,
         config: u64::from(libbpf_sys::PERF_COUNT_SW_BPF_OUTPUT),
         sample_type: u64::from(libbpf_sys::PERF_SAMPLE_RAW),
         ..Default::default()
-    };
+    }
+}
+
+/// A perf event on `cpu` that BPF programs write to and that wakes nobody; what
+/// is written goes into the ring of the event `ring`, which has to be on the
+/// same CPU. See perf_event_open(2), `PERF_EVENT_IOC_SET_OUTPUT`.
+pub fn quiet_event(cpu: u32, ring: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    // wakeup_events and wakeup_watermark are 0: no number of samples wakes.
+    let attr = bpf_output();
     let any_process = -1;
     let no_group = -1;
     // SAFETY: attr is as large as it says and outlives the call; the rest are
@@ -198,7 +203,16 @@ pub struct Ring {
     /// samples are aligned so.
     whole: Vec<u64>,
     /// Unmaps the ring when it goes.
-    _owner: Arc<Mutex<PerfBuffer<'static>>>,
+    _owner: Owner,
+}
+
+/// Who has a ring mapped. To be had, not to be looked at.
+#[allow(dead_code)]
+enum Owner {
+    /// What libbpf opened for all CPUs together.
+    All(Arc<Mutex<PerfBuffer<'static>>>),
+    /// What it opened for this one.
+    One(LoneBuffer),
 }
 
 // SAFETY: the mapping lives as long as the owner, which each ring shares, and
@@ -211,32 +225,102 @@ const RAW_SIZE: usize = size_of::<u32>();
 
 /// The rings of `buffer`, each once, in the order of their CPUs.
 pub fn rings(buffer: PerfBuffer<'static>) -> io::Result<Vec<Ring>> {
-    let raw = buffer.as_libbpf_object().as_ptr();
-    let page = buffer_page_size()?;
-    let events: Vec<Option<RawFd>> =
-        (0..buffer.buffer_cnt()).map(|index| buffer.buffer_fd(index).ok()).collect();
+    let (raw, count) = (buffer.as_libbpf_object(), buffer.buffer_cnt());
     let owner = Arc::new(Mutex::new(buffer));
-    let mut rings = Vec::with_capacity(events.len());
-    for (index, event) in events.into_iter().enumerate() {
-        let (mut base, mut size) = (ptr::null_mut(), 0);
-        // SAFETY: the buffer lives, in `owner`; the rest are places to write to.
-        let err = unsafe {
-            libbpf_sys::perf_buffer__buffer(raw, index as i32, &raw mut base, &raw mut size)
-        };
-        let (Some(base), Some(event)) = (NonNull::new(base.cast::<u8>()), event) else {
-            return Err(io::Error::from_raw_os_error(-err));
-        };
-        rings.push(Ring {
-            header: base.cast(),
-            // SAFETY: libbpf maps a page for the header, and then `size` bytes.
-            data: unsafe { base.add(page) },
-            size: size as usize,
-            event,
-            whole: Vec::new(),
-            _owner: Arc::clone(&owner),
-        });
+    (0..count).map(|index| ring(raw, index, Owner::All(Arc::clone(&owner)))).collect()
+}
+
+/// A perf buffer of libbpf's with the ring of one CPU.
+struct LoneBuffer {
+    raw: NonNull<libbpf_sys::perf_buffer>,
+    /// libbpf sets an entry of a map for each ring, and removes it with the ring, also
+    /// where it is another's by now. So this has a map of its own, which has to live
+    /// as long.
+    _map: OwnedFd,
+}
+
+impl Drop for LoneBuffer {
+    fn drop(&mut self) {
+        // SAFETY: libbpf made it, and nobody else frees it.
+        unsafe { libbpf_sys::perf_buffer__free(self.raw.as_ptr()) };
     }
-    Ok(rings)
+}
+
+/// Open a ring of `pages` pages, a power of two, for `cpu`, which has to be online.
+/// Which map names it is up to the caller. `perf_buffer__new` would open the rings
+/// of all CPUs, as far as their numbers are below their count.
+pub fn open_ring(cpu: u32, pages: usize) -> io::Result<Ring> {
+    let entry = size_of::<u32>() as u32;
+    // SAFETY: neither a name nor options are given. The answer is a descriptor or a
+    // negative errno.
+    let map = unsafe {
+        libbpf_sys::bpf_map_create(
+            libbpf_sys::BPF_MAP_TYPE_PERF_EVENT_ARRAY,
+            ptr::null(),
+            entry,
+            entry,
+            1,
+            ptr::null(),
+        )
+    };
+    if map < 0 {
+        return Err(io::Error::from_raw_os_error(-map));
+    }
+    // SAFETY: a fresh descriptor that nobody else knows.
+    let map = unsafe { OwnedFd::from_raw_fd(map) };
+    let mut attr = libbpf_sys::perf_event_attr {
+        // As libbpf has it where it opens them all: each sample wakes.
+        __bindgen_anon_1: libbpf_sys::perf_event_attr__bindgen_ty_1 { sample_period: 1 },
+        __bindgen_anon_2: libbpf_sys::perf_event_attr__bindgen_ty_2 { wakeup_events: 1 },
+        ..bpf_output()
+    };
+    let (mut cpus, mut keys) = ([cpu as libc::c_int], [0]);
+    let opts = libbpf_sys::perf_buffer_raw_opts {
+        sz: size_of::<libbpf_sys::perf_buffer_raw_opts>() as _,
+        cpu_cnt: 1,
+        cpus: cpus.as_mut_ptr(),
+        map_keys: keys.as_mut_ptr(),
+        ..Default::default()
+    };
+    // SAFETY: the map is open, attr and opts outlive the call with what they point
+    // to, and without a callback none is called.
+    let raw = unsafe {
+        libbpf_sys::perf_buffer__new_raw(
+            map.as_raw_fd(),
+            pages as _,
+            &raw mut attr,
+            None,
+            ptr::null_mut(),
+            &raw const opts,
+        )
+    };
+    // libbpf answers NULL and leaves errno.
+    let raw = NonNull::new(raw).ok_or_else(io::Error::last_os_error)?;
+    ring(raw, 0, Owner::One(LoneBuffer { raw, _map: map }))
+}
+
+/// The ring at `index` of the buffer that `owner` has.
+fn ring(raw: NonNull<libbpf_sys::perf_buffer>, index: usize, owner: Owner) -> io::Result<Ring> {
+    let page = buffer_page_size()?;
+    let (mut base, mut size) = (ptr::null_mut(), 0);
+    // SAFETY: the buffer lives, in `owner`; the rest are places to write to.
+    let (err, event) = unsafe {
+        (
+            libbpf_sys::perf_buffer__buffer(raw.as_ptr(), index as _, &raw mut base, &raw mut size),
+            libbpf_sys::perf_buffer__buffer_fd(raw.as_ptr(), index as _),
+        )
+    };
+    let base = NonNull::new(base.cast::<u8>()).filter(|_| event >= 0);
+    let base = base.ok_or_else(|| io::Error::from_raw_os_error(-err.min(event)))?;
+    Ok(Ring {
+        header: base.cast(),
+        // SAFETY: libbpf maps a page for the header, and then `size` bytes.
+        data: unsafe { base.add(page) },
+        size: size as usize,
+        event,
+        whole: Vec::new(),
+        _owner: owner,
+    })
 }
 
 fn buffer_page_size() -> io::Result<usize> {

@@ -9,7 +9,7 @@ use nix::unistd::{SysconfVar, sysconf};
 use xdplog::bpf::{
     Ahead, Counters, FAMILY_IPV4, FAMILY_IPV6, LinkType, NOT_IP_BROKEN, NOT_IP_OTHER, Record,
 };
-use xdplog::probe::{Batches, CounterMap, Probe, Ring, Setup};
+use xdplog::probe::{Batches, CounterMap, Flushed, Probe, Ring, Setup};
 
 use super::host::{need_root, pin_to_one_cpu};
 use super::reference::{Told, XDP_PASS};
@@ -108,7 +108,7 @@ impl Bench {
                 });
                 read.unwrap();
             }
-            if flushed {
+            if flushed == Flushed::Done {
                 return;
             }
         }
