@@ -19,7 +19,7 @@ use crate::clock::{self, Wall};
 use crate::config::{Color, Config, FormatName, StatsFormat};
 use crate::control::{Control, Event, Stop};
 use crate::format::{Classic, Format, Json, Pcapng, Style, Text, TimeStyle};
-use crate::hotplug::{Arrivals, Hotplug};
+use crate::hotplug::Hotplug;
 use crate::iface_names::Names;
 use crate::ledger::{Ledger, Tally};
 use crate::mailbox::Mailbox;
@@ -81,22 +81,17 @@ pub fn run_with(
     // Not before: to open a pipe takes until someone reads it, and nothing is
     // attached yet that a signal's usual end would not take along.
     heed_ctrl_c(&events_tx).inspect_err(|_| destination.abandon())?;
-    let count = reader::how_many(config.readers, rings.len());
-    let arrivals = Arc::new(Arrivals::new(count).inspect_err(|_| destination.abandon())?);
     let batches = Arc::new(probe.batches()?);
-    let with_ring = rings.iter().map(|ring| ring.cpu).collect();
-    let page = sysconf_positive(SysconfVar::PAGE_SIZE)?;
-    let pages = (ring_size / page) as usize;
-    let mut hotplug =
-        Hotplug::new(&probe, Arc::clone(&batches), Arc::clone(&arrivals), with_ring, pages)
-            .inspect_err(|_| destination.abandon())?;
+    let count = reader::how_many(config.readers, rings.len());
+    let mut hotplug = Hotplug::new(&probe, &batches, &rings, ring_size, count)
+        .inspect_err(|_| destination.abandon())?;
     let common = Common {
         destination: Arc::clone(&destination),
         limit: Arc::new(Limit::new(config.count)),
         names: Arc::clone(&names),
         batches,
         mailbox,
-        arrivals,
+        arrivals: hotplug.arrivals(),
         shutdown: Arc::clone(&shutdown),
         notify: Arc::new(stopper(&events_tx)),
     };

@@ -21,7 +21,7 @@ pub struct Arrivals {
 
 impl Arrivals {
     /// For so many readers.
-    pub fn new(readers: usize) -> Result<Arrivals> {
+    fn new(readers: usize) -> Result<Arrivals> {
         let boxes = (0..readers.max(1)).map(|_| Mailbox::new()).collect::<Result<_>>()?;
         Ok(Arrivals { boxes, reader_of: OnceLock::new() })
     }
@@ -51,8 +51,8 @@ pub struct Hotplug<'a> {
     batches: Arc<Batches>,
     arrivals: Arc<Arrivals>,
     online: Online,
-    /// Pages of each ring.
-    pages: usize,
+    /// Bytes of each ring.
+    ring_size: u64,
     /// CPUs whose ring takes samples, as far as is known.
     alive: BTreeSet<u32>,
     /// CPUs that got none, and are not to be tried again until they were offline.
@@ -62,17 +62,30 @@ pub struct Hotplug<'a> {
 }
 
 impl<'a> Hotplug<'a> {
-    /// For CPUs that had a ring of so many `pages` at the start.
+    /// For CPUs that have `rings` of so many bytes at the start, read by so many
+    /// `readers`.
     pub fn new(
         probe: &'a Probe,
-        batches: Arc<Batches>,
-        arrivals: Arc<Arrivals>,
-        with_ring: BTreeSet<u32>,
-        pages: usize,
+        batches: &Arc<Batches>,
+        rings: &[Ring],
+        ring_size: u64,
+        readers: usize,
     ) -> Result<Hotplug<'a>> {
-        let online = Online::open().context("cannot see which CPUs are online")?;
-        let (alive, refused) = (with_ring, BTreeSet::new());
-        Ok(Hotplug { probe, batches, arrivals, online, pages, alive, refused, ringless: 0 })
+        Ok(Hotplug {
+            probe,
+            batches: Arc::clone(batches),
+            arrivals: Arc::new(Arrivals::new(readers)?),
+            online: Online::open().context("cannot see which CPUs are online")?,
+            ring_size,
+            alive: rings.iter().map(|ring| ring.cpu).collect(),
+            refused: BTreeSet::new(),
+            ringless: 0,
+        })
+    }
+
+    /// Where the readers find their rings.
+    pub fn arrivals(&self) -> Arc<Arrivals> {
+        Arc::clone(&self.arrivals)
     }
 
     /// See to it that each CPU that is online has a ring; what there is to say, if
@@ -92,7 +105,7 @@ impl<'a> Hotplug<'a> {
         let missing: Vec<u32> = missing.copied().collect();
         let mut said = None;
         for cpu in missing {
-            match self.probe.open_ring(cpu, self.pages) {
+            match self.probe.open_ring(cpu, self.ring_size) {
                 Ok(ring) => {
                     self.alive.insert(cpu);
                     self.arrivals.of(cpu).put(vec![ring]);

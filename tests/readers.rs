@@ -7,11 +7,12 @@ mod common;
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use common::frames::udp4;
-use common::host::pin_to;
+use common::host::{cpus as cpus_of_this_thread, pin_to};
 use common::live::Sender;
-use common::net::Net;
+use common::net::{Net, run};
 use common::process::{Logged, Xdplog, assert_balanced, count};
 
 /// Packets from each CPU, each from an address of its own.
@@ -106,4 +107,54 @@ fn a_count_is_exact_whoever_reads() {
     let (summary, log) = all_cpus_at_once("2", &["-c", "5000"]);
     assert_eq!(log.lines + log.summaries, 5000);
     assert!(count(&summary, "unselected") > 0, "{summary}");
+}
+
+/// Where the reader is on the CPU that packets arrive on, it flushes in its own
+/// context, and packets come in the middle of that: by RPS, which lets another CPU send
+/// them there at any time.
+#[test]
+fn order_is_kept_where_packets_interrupt_a_flush() {
+    const BURSTS: u32 = 5000;
+    const BURST: u32 = 3;
+    let net = Net::new();
+    // `ip netns exec` mounts a /sys of the namespace.
+    let rps = "echo 1 >/sys/class/net/here0/queues/rx-0/rps_cpus";
+    run("ip", &["netns", "exec", &net.here, "sh", "-c", rps]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let write = path.to_str().unwrap();
+    // What is started here stays on this CPU.
+    let was_on = cpus_of_this_thread();
+    pin_to(0);
+    let args = ["here0", "--mode", "generic", "-w", write, "--stats-format", "json"];
+    let xdplog = Xdplog::start(&net, &args);
+    let tap = net.tap_there(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            pin_to(*was_on.last().unwrap());
+            for burst in 0..BURSTS {
+                for packet in 0..BURST {
+                    let source = first_source(0).to_bits() + burst * BURST + packet;
+                    tap.send(&udp4(Ipv4Addr::from_bits(source), 18));
+                }
+                // Its first packet goes out at once, and the flush for the others
+                // comes 1.25 ms later: the next burst comes about then.
+                let (since, pause) = (Instant::now(), 1150 + burst * 7 % 250);
+                while since.elapsed() < Duration::from_micros(pause.into()) {
+                    std::hint::spin_loop();
+                }
+            }
+        });
+    });
+    let ended = xdplog.stop();
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    assert_balanced(&ended.summary());
+    let mut last = None;
+    let log = Logged::read_watching(File::open(path).unwrap(), |line| {
+        let source = line["LOG: SRC ".len()..].split(',').next().unwrap();
+        let (_, number) = origin(source);
+        assert!(last < Some(number), "{number} after {last:?}");
+        last = Some(number);
+    });
+    assert_eq!(log.lines, u64::from(BURSTS * BURST), "{}", ended.stderr);
 }

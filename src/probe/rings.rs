@@ -64,16 +64,17 @@ impl Probe {
         for ring in &rings {
             self.hush(ring);
         }
+        let bytes = pages as u64 * sys::page_size()?;
         for cpu in others {
-            rings.push(self.open_ring(cpu, pages)?);
+            rings.push(self.open_ring(cpu, bytes)?);
         }
         Ok(rings)
     }
 
-    /// Open a ring for one CPU, which has none, or one that died. What is written
-    /// from now on goes there.
-    pub fn open_ring(&self, cpu: u32, pages: usize) -> Result<Ring, io::Error> {
-        let ring = Ring { cpu, samples: sys::open_ring(cpu, pages)? };
+    /// Open a ring of so many bytes for one CPU, which has none, or one that died.
+    /// What is written from now on goes there.
+    pub fn open_ring(&self, cpu: u32, bytes: u64) -> Result<Ring, io::Error> {
+        let ring = Ring { cpu, samples: sys::open_ring(cpu, bytes)? };
         let fd = ring.samples.as_fd().as_raw_fd().to_ne_bytes();
         let set = self.skel.maps.events.update(&cpu.to_ne_bytes(), &fd, MapFlags::ANY);
         set.map_err(|err| os_error(&err))?;

@@ -246,10 +246,10 @@ impl Drop for LoneBuffer {
     }
 }
 
-/// Open a ring of `pages` pages, a power of two, for `cpu`, which has to be online.
-/// Which map names it is up to the caller. `perf_buffer__new` would open the rings
-/// of all CPUs, as far as their numbers are below their count.
-pub fn open_ring(cpu: u32, pages: usize) -> io::Result<Ring> {
+/// Open a ring of so many bytes, a power of two of pages, for `cpu`, which has to be
+/// online. Which map names it is up to the caller. `perf_buffer__new` would open the
+/// rings of all CPUs, as far as their numbers are below their count.
+pub fn open_ring(cpu: u32, bytes: u64) -> io::Result<Ring> {
     let entry = size_of::<u32>() as u32;
     // SAFETY: neither a name nor options are given. The answer is a descriptor or a
     // negative errno.
@@ -287,7 +287,7 @@ pub fn open_ring(cpu: u32, pages: usize) -> io::Result<Ring> {
     let raw = unsafe {
         libbpf_sys::perf_buffer__new_raw(
             map.as_raw_fd(),
-            pages as _,
+            (bytes / page_size()?) as _,
             &raw mut attr,
             None,
             ptr::null_mut(),
@@ -301,7 +301,7 @@ pub fn open_ring(cpu: u32, pages: usize) -> io::Result<Ring> {
 
 /// The ring at `index` of the buffer that `owner` has.
 fn ring(raw: NonNull<libbpf_sys::perf_buffer>, index: usize, owner: Owner) -> io::Result<Ring> {
-    let page = buffer_page_size()?;
+    let page = page_size()? as usize;
     let (mut base, mut size) = (ptr::null_mut(), 0);
     // SAFETY: the buffer lives, in `owner`; the rest are places to write to.
     let (err, event) = unsafe {
@@ -323,9 +323,10 @@ fn ring(raw: NonNull<libbpf_sys::perf_buffer>, index: usize, owner: Owner) -> io
     })
 }
 
-fn buffer_page_size() -> io::Result<usize> {
+/// Bytes of a page, which the kernel maps.
+pub fn page_size() -> io::Result<u64> {
     let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?;
-    size.and_then(|size| usize::try_from(size).ok())
+    size.and_then(|size| u64::try_from(size).ok())
         .ok_or_else(|| io::Error::other("the system tells no page size"))
 }
 
