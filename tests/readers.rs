@@ -114,7 +114,7 @@ fn a_count_is_exact_whoever_reads() {
 /// them there at any time.
 #[test]
 fn order_is_kept_where_packets_interrupt_a_flush() {
-    const BURSTS: u32 = 5000;
+    const BURSTS: u32 = 3000;
     const BURST: u32 = 3;
     let net = Net::new();
     // `ip netns exec` mounts a /sys of the namespace.
