@@ -12,12 +12,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant as Tick, MissedTickBehavior, interval, interval_at, sleep};
 
-use crate::config::Config;
+use crate::config::{Config, Mode};
 use crate::hotplug::Hotplug;
 use crate::iface_names::Names;
 use crate::names::plain;
 use crate::pressure::Pressure;
-use crate::probe::{Attachment, CounterMap, Gone, Interface, News, Probe, advice};
+use crate::probe::{Attachment, Costly, CounterMap, Gone, Interface, News, Probe, advice};
 use crate::ready::{Ready, ReadyFile};
 use crate::shutdown::is_ignored;
 use crate::signals::Attaching;
@@ -150,6 +150,7 @@ impl Control<'_> {
                 say(&format!("xdplog: {note}"));
             }
             announce(attached, self.ring_size);
+            tell_costs(attached, self.config.mode);
         }
         // Who waits for a log's head shall have it.
         self.destination.ask_begin();
@@ -291,4 +292,20 @@ fn announce(attached: &[Attachment], ring_size: u64) {
         ifaces.join(", "),
         ring_size / 1024
     ));
+}
+
+/// Say what the modes cost, where that is worth a word: a line for each such driver.
+fn tell_costs(attached: &[Attachment], mode: Mode) {
+    for costs in Costly::all() {
+        let on = |native: bool| {
+            let on = attached.iter().filter(|a| a.native == native && a.is_on(costs));
+            on.map(|a| a.name.as_str()).collect::<Vec<_>>()
+        };
+        if mode == Mode::Auto && !on(false).is_empty() {
+            say(&format!("xdplog: {}", advice::generic_costs_less(&on(false), costs)));
+        }
+        if !on(true).is_empty() {
+            say(&format!("xdplog: warning: {}", advice::native_is_dear(&on(true), costs)));
+        }
+    }
 }

@@ -30,7 +30,7 @@ fn a_packet_of_a_real_socket_is_a_line() {
     assert_eq!((&data[..len], from), (&b"hello"[..], socket.local_addr().unwrap()));
     let ended = xdplog.stop();
     assert_eq!(ended.code(), Some(0));
-    assert!(ended.stderr.contains("logging here0 (native)"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("logging here0 (generic)"), "{}", ended.stderr);
     assert!(ended.stderr.contains("here0: 1 seen = 1 logged + 0 summarised"), "{}", ended.stderr);
 }
 
@@ -165,7 +165,7 @@ fn several_interfaces_each_with_its_counts() {
     }
     let ended = xdplog.stop();
     let start = ended.stderr.lines().next().unwrap();
-    for name in ["here0 (native)", "here1 (native)", "here2 (native)"] {
+    for name in ["here0 (generic)", "here1 (generic)", "here2 (generic)"] {
         assert!(start.contains(name), "{start}");
     }
     let summary = ended.summary();

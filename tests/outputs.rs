@@ -481,7 +481,10 @@ fn head_gets_what_it_wants() {
         }
         let ended = xdplog.end();
         assert_eq!(ended.code(), Some(0), "{format}: {}", ended.stderr);
-        assert_eq!(ended.stderr.lines().count(), 1, "the start line only: {}", ended.stderr);
+        // The start, and what the mode costs.
+        let lines: Vec<&str> = ended.stderr.lines().collect();
+        assert!(lines[0].starts_with("xdplog: logging here0 "), "{}", ended.stderr);
+        assert!(lines[1..].iter().all(|line| line.contains("generic mode")), "{}", ended.stderr);
         let got = head.wait_with_output().unwrap().stdout;
         match format {
             "pcapng" => assert_eq!(got.len(), 200),

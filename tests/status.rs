@@ -165,7 +165,7 @@ fn one_live_line_on_a_terminal() {
     on.wait_for(&format!(", {seen} logged, {} in the file, ", ByteSize(bytes)));
     let screen = on.stop();
     let lines: Vec<&str> = screen.split("\r\n").collect();
-    let [start, asked, end, ""] = lines[..] else { panic!("{screen:?}") };
+    let [start, _costs, asked, end, ""] = lines[..] else { panic!("{screen:?}") };
     assert!(start.starts_with("xdplog: logging here0"), "{start:?}");
     for (line, last) in [(asked, " packets/s, "), (end, "xdplog: here0: ")] {
         let mut parts: Vec<&str> = line.split(ERASE).collect();

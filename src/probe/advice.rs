@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Error, anyhow};
 use nix::libc;
 
+use super::drivers::Costly;
 use crate::names::plain;
 
 /// Capabilities that it takes, with their bits (`linux/capability.h`).
@@ -351,6 +352,31 @@ pub fn moved(from: &str, to: Option<&str>, logged: &str) -> String {
         plain(from),
         plain(logged)
     )
+}
+
+/// Generic mode was taken on these interfaces, as it costs less than native mode.
+pub fn generic_costs_less(ifaces: &[&str], costs: &Costly) -> String {
+    format!(
+        "{}: on {} generic mode takes {}; native mode takes {}",
+        list(ifaces),
+        costs.driver,
+        costs.generic,
+        costs.native
+    )
+}
+
+/// Native mode was asked for on these interfaces, where it is dear.
+pub fn native_is_dear(ifaces: &[&str], costs: &Costly) -> String {
+    format!(
+        "{}: native mode on {} takes {}. Next: leave out --mode native, unless it is meant",
+        list(ifaces),
+        costs.driver,
+        costs.native
+    )
+}
+
+fn list(ifaces: &[&str]) -> String {
+    ifaces.iter().map(|iface| plain(iface)).collect::<Vec<_>>().join(", ")
 }
 
 /// The last interface was deleted, or detached from.

@@ -2,6 +2,7 @@
 //! events mean is not known here.
 
 pub mod advice;
+mod drivers;
 mod features;
 mod hardware;
 mod iface;
@@ -32,6 +33,7 @@ use nix::libc;
 use nix::net::if_::if_indextoname;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+pub use self::drivers::Costly;
 pub use self::features::native_by_index;
 pub use self::link::{Attached, Interface, Place};
 pub use self::overflow::Overflow;
@@ -331,15 +333,18 @@ impl Probe {
                 Ok(_) | Err(_) => io::Error::from_raw_os_error(libc::ENODEV),
             })
         };
+        let driver = iface.driver();
         let attached = |link, native| Attachment {
             link,
             whereabouts: Whereabouts::here(iface),
             slot,
             name: iface.name.clone(),
             native,
+            driver: driver.clone(),
         };
 
-        let refused = match mode {
+        // Whoever asks for no mode gets the one that costs the host least.
+        let refused = match drivers::first_choice(mode, driver.as_deref()) {
             Mode::Generic => None,
             Mode::Auto | Mode::Native => match attach(libbpf_sys::XDP_FLAGS_DRV_MODE) {
                 Ok(link) => return Ok(attached(link, true)),
@@ -426,6 +431,7 @@ pub struct Attachment {
     pub name: String,
     /// Whether the program runs in the driver.
     pub native: bool,
+    driver: Option<String>,
 }
 
 /// Why a program is on its interface no more.
@@ -460,6 +466,11 @@ impl Attachment {
     pub fn news(&mut self) -> Option<News> {
         let link = LinkInfo::from_fd(self.link.as_fd()).ok()?;
         self.whereabouts.look(&link)
+    }
+
+    /// Whether the interface has this driver.
+    pub fn is_on(&self, costs: &Costly) -> bool {
+        self.driver.as_deref() == Some(costs.driver)
     }
 
     /// How the program is attached, in the words of `--mode`.

@@ -131,6 +131,7 @@ impl Net {
             ),
         );
         ip_batch(&self.there, &format!("link set there{n} up\n"));
+        self.here(|| enable_gro(&format!("here{n}")));
         self.wait_for_carrier(n);
     }
 
@@ -212,6 +213,33 @@ impl Drop for Net {
         for ns in [&self.here, &self.there] {
             ip(&format!("netns del {ns}"));
         }
+    }
+}
+
+/// Turn generic receive offload on, as `ethtool -K IFACE gro on` does. A veth then
+/// receives by NAPI, and so takes live frames (`veth_xdp_xmit()` of
+/// `drivers/net/veth.c`) also where no program is in the driver.
+fn enable_gro(iface: &str) {
+    /// `struct ethtool_value` of `linux/ethtool.h`.
+    #[repr(C)]
+    struct Value {
+        cmd: u32,
+        data: u32,
+    }
+    const ETHTOOL_SGRO: u32 = 0x2c;
+    let mut value = Value { cmd: ETHTOOL_SGRO, data: 1 };
+    // SAFETY: plain system calls; the request and what it points to outlive them.
+    unsafe {
+        let fd = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+        assert!(fd >= 0, "{}", std::io::Error::last_os_error());
+        let fd = OwnedFd::from_raw_fd(fd);
+        let mut request: libc::ifreq = std::mem::zeroed();
+        for (to, from) in request.ifr_name.iter_mut().zip(iface.bytes()) {
+            *to = from as libc::c_char;
+        }
+        request.ifr_ifru.ifru_data = (&raw mut value).cast();
+        let err = libc::ioctl(fd.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request);
+        assert_eq!(err, 0, "GRO of {iface}: {}", std::io::Error::last_os_error());
     }
 }
 

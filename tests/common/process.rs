@@ -294,11 +294,20 @@ fn heed_signals() {
     });
 }
 
+/// The mode where a test gives none: that which `auto` takes, or XDPLOG_TEST_MODE, as
+/// `make test` runs some of them a second time.
+pub fn mode() -> Option<String> {
+    std::env::var("XDPLOG_TEST_MODE").ok()
+}
+
 /// `xdplog` with these arguments, to be run to its end.
 pub fn command(net: &Net, args: &[&str]) -> Command {
     heed_signals();
     let mut command = Command::new("ip");
     command.args(["netns", "exec", &net.here, BIN]).args(args).stdin(Stdio::null());
+    if let Some(mode) = mode().filter(|_| !args.contains(&"--mode")) {
+        command.args(["--mode", &mode]);
+    }
     command
 }
 
