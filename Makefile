@@ -37,6 +37,7 @@ demo: build ## See it work for 5 seconds, without touching a real interface
 test: ## Run all tests, in network namespaces of their own
 	@sh .ci/deps.sh test
 	$(CARGO) test --locked --no-fail-fast
+	XDPLOG_TEST_MODE=native $(CARGO) test --locked --no-fail-fast --test accounting --test readers --test sampling
 
 test-fresh: ## Run `make demo` and `make test` on bare Debians (SUITES= some of them)
 	@sh .ci/deps.sh fresh

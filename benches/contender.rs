@@ -113,7 +113,8 @@ impl Contender {
 
     fn command(self, log: &Path) -> (&'static str, Vec<String>, &'static str) {
         let words = |text: &str| text.split(' ').map(str::to_string).collect::<Vec<_>>();
-        let xdplog = |more: &str| words(&format!("here0 --stats-format json{more}"));
+        // The veth stands for a driver that has native mode.
+        let xdplog = |more: &str| words(&format!("here0 --mode native --stats-format json{more}"));
         let log = log.display();
         let capture = |more: &str| {
             let args = words(&format!("-i here0 -Q in -Z root -w {log}{more}"));

@@ -31,7 +31,7 @@ macro_rules! words {
 }
 
 words! { Mode:
-    Auto "auto" "Native where the driver can, else generic",
+    Auto "auto" "What costs the host least: generic on veth, else native where the driver can",
     Native "native" "In the driver, before the kernel allocates a buffer",
     Generic "generic" "In the network stack: any interface, but slower",
 }

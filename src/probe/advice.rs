@@ -376,7 +376,7 @@ pub fn native_is_dear(ifaces: &[&str], costs: &Costly) -> String {
 }
 
 fn list(ifaces: &[&str]) -> String {
-    ifaces.iter().map(|iface| plain(iface)).collect::<Vec<_>>().join(", ")
+    ifaces.iter().map(plain).collect::<Vec<_>>().join(", ")
 }
 
 /// The last interface was deleted, or detached from.
