@@ -15,7 +15,7 @@ VMLINUX := vmlinux/$(ARCH)/vmlinux.h
 BIN     := target/release/xdplog
 SHARE   := target/share
 
-.PHONY: help deps build run demo test test-fresh test-kernels fuzz bench bench-short bench-xdpdump soak lint vmlinux man install uninstall clean
+.PHONY: help deps build run demo test test-fresh test-kernels fuzz bench bench-short bench-host bench-xdpdump soak lint vmlinux man install uninstall clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ bench: ## Measure against others that log packets (some 8 minutes)
 
 bench-short: ## The same in half a minute, one round of each
 	@$(MAKE) bench SHORT=1
+
+bench-host: build ## What the host pays on a veth: TCP, UDP, CPU; beside tcpdump (2 minutes)
+	@sh .ci/deps.sh test hosts
+	@$(SUDO) benches/host.sh
 
 bench-xdpdump: ## Beside xdpdump, on Debian's kernel, emulated: this one may not run it
 	@sh .ci/deps.sh test kernels xdpdump

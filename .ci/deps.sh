@@ -30,6 +30,7 @@ test           mandoc              mandoc                     mandoc
 test           wg                  wireguard-tools            wireguard-tools
 lint           clang-format        clang-format               clang-tools-extra
 lint           shellcheck          shellcheck                 ShellCheck
+hosts          iperf3              iperf3                     iperf3
 fuzz           g++                 g++                        gcc-c++
 kernels        qemu-system-x86_64  qemu-system-x86            -
 kernels        busybox             busybox-static             -
