@@ -5,6 +5,7 @@
 
 use std::io;
 use std::num::NonZeroU64;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use crate::control::{Control, Event, Stop};
 use crate::format::{Classic, Format, Json, Pcapng, Style, Text, TimeStyle};
 use crate::hotplug::Hotplug;
 use crate::iface_names::Names;
+use crate::inherited;
 use crate::ledger::{Ledger, Tally};
 use crate::mailbox::Mailbox;
 use crate::pressure::Pressure;
@@ -368,12 +370,19 @@ fn join(readers: Vec<Reading>) -> (Tally, Result<()>) {
 /// Say what happened.
 fn tell(config: &Config, report: &Report<'_>, closed: Option<&Closed>) {
     // When the reader of stdout went away it has what it wanted: no words about it.
-    let gone = config.files.is_none() && matches!(closed, Some(Closed::ByReader));
+    let gone = named_pipe(config).is_none() && matches!(closed, Some(Closed::ByReader));
     match config.stats.filter(|_| !gone || config.stats_explicit) {
         Some(StatsFormat::Text) => say_last(report.text().trim_end()),
         Some(StatsFormat::Json) => say_last(&report.json()),
         None => {}
     }
+}
+
+/// What is written to by its name, if it is a pipe: not stdout, nor what a shell handed
+/// on and calls /dev/fd/63.
+fn named_pipe(config: &Config) -> Option<&Path> {
+    let path = config.files.as_ref().map(|plan| plan.path.as_path());
+    path.filter(|path| inherited::named(path).is_none())
 }
 
 /// How the run ended. Whatever failed is told, and with it what was lost, also where
@@ -387,14 +396,14 @@ fn conclude(
 ) -> Result<Outcome> {
     let lost = ledger.total().lost;
     let path = config.files.as_ref().map(|plan| plan.path.as_path());
-    let written = match (closed, path) {
+    let written = match (closed, named_pipe(config)) {
         (Some(Closed::Failed(failure)), _) => {
             let (plan, waits) = (config.files.as_ref(), config.wait_when_full);
             Err(crate::advice::output_failed(&failure, plan, waits, lost))
         }
         (Some(Closed::OutOfTime), _) => Err(crate::advice::not_read_in_time(path, lost)),
-        (Some(Closed::ByReader), Some(path)) if lost > 0 => {
-            Err(crate::advice::reader_left(path, lost))
+        (Some(Closed::ByReader), Some(pipe)) if lost > 0 => {
+            Err(crate::advice::reader_left(pipe, lost))
         }
         _ => Ok(()),
     };

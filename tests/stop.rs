@@ -206,22 +206,27 @@ fn a_closed_stdout_ends_it_quietly() {
 
 #[test]
 fn head_gets_its_lines() {
-    let net = Net::new();
-    let mut head = std::process::Command::new("head")
-        .arg("-3")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let xdplog = Xdplog::start_to(&net, &["here0"], head.stdin.take().unwrap().into());
-    let tap = net.tap_there(0);
-    for _ in 0..100 {
-        tap.send(&frame());
+    // Also by another name.
+    for more in [&[][..], &["-w", "/dev/stdout"]] {
+        let net = Net::new();
+        let mut head = std::process::Command::new("head")
+            .arg("-3")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let args = [&["here0"], more].concat();
+        let xdplog = Xdplog::start_to(&net, &args, head.stdin.take().unwrap().into());
+        let tap = net.tap_there(0);
+        for _ in 0..100 {
+            tap.send(&frame());
+        }
+        let ended = xdplog.end();
+        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+        let lines = head.wait_with_output().unwrap().stdout;
+        let want = "LOG: SRC 10.1.2.3, ACTION 2\n".repeat(3);
+        assert_eq!(String::from_utf8(lines).unwrap(), want);
     }
-    let ended = xdplog.end();
-    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
-    let lines = head.wait_with_output().unwrap().stdout;
-    assert_eq!(String::from_utf8(lines).unwrap(), "LOG: SRC 10.1.2.3, ACTION 2\n".repeat(3));
 }
 
 #[test]

@@ -30,11 +30,15 @@ pub type Entry = (&'static str, &'static str);
 
 /// What it does about signals.
 pub const SIGNALS: &[Entry] = &[
-    ("SIGINT, SIGTERM", "Stop: detach, write what is left, report. A second SIGINT ends at once."),
+    (
+        "SIGINT, SIGTERM",
+        "Stop: detach, write what is left, report. A second SIGINT ends at once. A SIGINT that is \
+         ignored at the start, as in the background of a script, stays ignored.",
+    ),
     (
         "SIGHUP",
         "Finish the file of --write and open it anew by its name, for logrotate; without a file, \
-         or where the terminal went away, stop.",
+         or where the terminal went away, stop. Under nohup(1), go on.",
     ),
     ("SIGUSR1", "Print how it goes, as --stats-interval does."),
 ];
@@ -42,7 +46,11 @@ pub const SIGNALS: &[Entry] = &[
 /// What its exit status means.
 pub const EXIT_STATUS: &[Entry] = &[
     ("0", "Stopped as asked, also when the reader of stdout went away."),
-    ("1", "Failure: one line says of what, and what to do next."),
+    (
+        "1",
+        "Failure, or packets were lost for another reason than that: one line says of what, and \
+         what to do next, with -q, too.",
+    ),
     ("2", "Wrong usage, likewise."),
     ("3", "The counts at the end did not agree. Please report this."),
     ("130", "Stopped by a second Ctrl-C, or by one before it logs, at once and without a summary."),
