@@ -65,7 +65,7 @@ fn terminal() -> (File, PtyMaster) {
 fn with_terminal(net: &Net, way: &[&str], args: &[&str]) -> (Command, PtyMaster) {
     let (terminal, other_end) = terminal();
     // setsid(1) takes its stdin for that.
-    let mut command = by_way_of(net, &[&["setsid", "--ctty"], way].concat(), args);
+    let mut command = by_way_of(net, &[&["setsid", "-c"], way].concat(), args);
     command.stdin(Stdio::from(terminal));
     (command, other_end)
 }
