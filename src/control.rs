@@ -152,6 +152,11 @@ impl Control<'_> {
             announce(attached, self.ring_size);
             tell_costs(attached, self.config.mode);
         }
+        // Also with --quiet, as it outlives the run.
+        for attachment in attached.iter().filter(|attachment| !attachment.lost.is_empty()) {
+            let lost = advice::features_lost(&attachment.name, &attachment.lost);
+            say(&format!("xdplog: warning: {lost}"));
+        }
         // Who waits for a log's head shall have it.
         self.destination.ask_begin();
         self.ready.map(ReadyFile::create).transpose()

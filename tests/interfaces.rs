@@ -32,7 +32,11 @@ fn the_table_of_links() {
     assert_eq!((here0.kind.as_deref(), here0.hardware, here0.mtu), (Some("veth"), 1, 1500));
     assert!(here0.is_up() && here0.is_running() && here0.xdp.is_empty());
     assert_eq!(in_ns(&net.here, || here0.driver()).as_deref(), Some("veth"));
-    // Neither here nor in this thread's own namespace.
+    // What Net turns on, and what a veth has not.
+    let features = in_ns(&net.here, || here0.features());
+    let is_on = |name: &str| features.iter().any(|feature| feature == name);
+    assert!(is_on("rx-gro") && !is_on("rx-lro"), "{features:?}");
+    // Not in this thread's own namespace.
     assert_eq!(here0.driver(), None);
     let tun = "tuntap add dev tun0 mode tun";
     assert!(ip(&format!("-n {} {tun}", net.here)));

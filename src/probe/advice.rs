@@ -365,6 +365,19 @@ pub fn generic_costs_less(ifaces: &[&str], costs: &Costly) -> String {
     )
 }
 
+/// Attaching in generic mode turned these features off, and nothing turns them on
+/// again.
+pub fn features_lost(iface: &str, lost: &[String]) -> String {
+    let iface = plain(iface);
+    let on: Vec<String> = lost.iter().map(|feature| format!("{} on", plain(feature))).collect();
+    format!(
+        "{iface}: generic mode turned off {}, which stays off. Next: afterwards run \
+         `ethtool -K {iface} {}`",
+        lost.iter().map(plain).collect::<Vec<_>>().join(", "),
+        on.join(" ")
+    )
+}
+
 /// Native mode was asked for on these interfaces, where it is dear.
 pub fn native_is_dear(ifaces: &[&str], costs: &Costly) -> String {
     format!(
@@ -467,6 +480,10 @@ mod tests {
             (load_failed(&os(libc::EMFILE), "6.1.0", &Said::new()), &["ulimit -n"]),
             (too_few_descriptors(16, 60), &["is 16", "ulimit -n 60"]),
             (no_capture(), &["5.18", "pcapng, -e, -x and -X"]),
+            (
+                anyhow!(features_lost("eth0", &["rx-lro".into(), "rx-gro-hw".into()])),
+                &["eth0: ", "rx-lro, rx-gro-hw", "`ethtool -K eth0 rx-lro on rx-gro-hw on`"],
+            ),
             (deserted(), &["no interface is left"]),
             (not_mounted("/sys", "sysfs"), &["/sys is not", "`mount -t sysfs sysfs /sys`"]),
             (no_link_type("can0", "ARPHRD 280 (can)"), &["can0: ", "280 (can)", "ip link"]),

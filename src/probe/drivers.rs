@@ -51,9 +51,22 @@ pub fn first_choice(asked: Mode, driver: Option<&str>) -> Mode {
     }
 }
 
+/// The features that were on and are not any more.
+pub fn lost(before: &[String], now: &[String]) -> Vec<String> {
+    before.iter().filter(|feature| !now.contains(feature)).cloned().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_on_and_is_not() {
+        let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        let before = names(&["rx-gro", "rx-lro", "rx-gro-hw"]);
+        assert_eq!(lost(&before, &names(&["rx-gro", "tx-nocache-copy"])), ["rx-lro", "rx-gro-hw"]);
+        assert_eq!(lost(&before, &before), [""; 0]);
+    }
 
     #[test]
     fn generic_where_native_is_dear() {

@@ -84,6 +84,12 @@ impl Interface {
         self.name == name || self.alt_names.iter().any(|alt| alt == name)
     }
 
+    /// Its features that are on, by the names that `ethtool -k` has; none where the
+    /// kernel tells none.
+    pub fn features(&self) -> Vec<String> {
+        sys::features(&self.name).unwrap_or_default()
+    }
+
     /// Its driver's name, such as `e1000e`; `None` where the kernel tells none.
     /// Not by way of /sys, which shows the namespace that it was mounted in.
     pub fn driver(&self) -> Option<String> {

@@ -341,6 +341,7 @@ impl Probe {
             name: iface.name.clone(),
             native,
             driver: driver.clone(),
+            lost: Vec::new(),
         };
 
         // Whoever asks for no mode gets the one that costs the host least.
@@ -364,8 +365,13 @@ impl Probe {
                 return Err(advice::no_native(&iface.name, err));
             }
         }
+        let before = iface.features();
         match attach(libbpf_sys::XDP_FLAGS_SKB_MODE) {
-            Ok(link) => Ok(attached(link, false)),
+            Ok(link) => {
+                let mut attachment = attached(link, false);
+                attachment.lost = drivers::lost(&before, &iface.features());
+                Ok(attachment)
+            }
             Err(err) => {
                 self.check_free(iface)?;
                 Err(advice::attach_failed(&iface.name, &err))
@@ -432,6 +438,9 @@ pub struct Attachment {
     /// Whether the program runs in the driver.
     pub native: bool,
     driver: Option<String>,
+    /// Features of the interface that attaching turned off, by the names that
+    /// `ethtool -k` has; they stay off.
+    pub lost: Vec<String>,
 }
 
 /// Why a program is on its interface no more.

@@ -164,9 +164,49 @@ pub fn driver(iface: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&info.driver[..end]).into_owned())
 }
 
+/// `ETHTOOL_GSSET_INFO`, `ETHTOOL_GSTRINGS`, `ETHTOOL_GFEATURES` of
+/// `linux/ethtool.h`.
+const ETHTOOL_GSSET_INFO: u32 = 0x37;
+const ETHTOOL_GSTRINGS: u32 = 0x1b;
+const ETHTOOL_GFEATURES: u32 = 0x3a;
+/// `ETH_SS_FEATURES`, and the bytes of each name: `ETH_GSTRING_LEN`.
+const SET_FEATURES: u32 = 4;
+const STRING_LEN: usize = 32;
+
+/// The features of an interface that are on, by the names that `ethtool -k` has.
+pub fn features(iface: &str) -> io::Result<Vec<String>> {
+    // The command, reserved, a mask of sets in 64 bits, how many there are of each.
+    let mut count = [ETHTOOL_GSSET_INFO, 0, 0, 0, 0];
+    let mask = (1u64 << SET_FEATURES).to_ne_bytes();
+    for (word, bytes) in count[2..4].iter_mut().zip(mask.chunks_exact(4)) {
+        *word = bytes.first_chunk().map_or(0, |bytes| u32::from_ne_bytes(*bytes));
+    }
+    ethtool(iface, &mut count)?;
+    // More than there will ever be is none.
+    let count = (count[4] as usize).min(1024);
+    let mut names = vec![0u32; 3 + count * STRING_LEN / 4];
+    names[..3].copy_from_slice(&[ETHTOOL_GSTRINGS, SET_FEATURES, count as u32]);
+    ethtool(iface, &mut names[..])?;
+    let blocks = count.div_ceil(32);
+    // Of each block: available, requested, active, never changed.
+    let mut bits = vec![0u32; 2 + 4 * blocks];
+    bits[..2].copy_from_slice(&[ETHTOOL_GFEATURES, blocks as u32]);
+    ethtool(iface, &mut bits[..])?;
+    let names: Vec<u8> = names[3..].iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let on = names.chunks_exact(STRING_LEN).enumerate().filter(|(bit, _)| {
+        let active = bits[2 + 4 * (bit / 32) + 2];
+        active >> (bit % 32) & 1 == 1
+    });
+    let text = |name: &[u8]| {
+        let end = name.iter().position(|&byte| byte == 0).unwrap_or(STRING_LEN);
+        String::from_utf8_lossy(&name[..end]).into_owned()
+    };
+    Ok(on.map(|(_, name)| text(name)).collect())
+}
+
 /// Let the kernel carry out the command that `data`, one of the structs of
 /// `linux/ethtool.h`, begins with, on an interface of this thread's namespace.
-fn ethtool<T>(iface: &str, data: &mut T) -> io::Result<()> {
+fn ethtool<T: ?Sized>(iface: &str, data: &mut T) -> io::Result<()> {
     let socket = nix::sys::socket::socket(
         nix::sys::socket::AddressFamily::Inet,
         nix::sys::socket::SockType::Datagram,
@@ -178,7 +218,7 @@ fn ethtool<T>(iface: &str, data: &mut T) -> io::Result<()> {
     for (to, from) in name.iter_mut().take(libc::IFNAMSIZ - 1).zip(iface.bytes()) {
         *to = from as libc::c_char;
     }
-    let ifru_data = (data as *mut T).cast();
+    let ifru_data = (&raw mut *data).cast();
     let mut request =
         libc::ifreq { ifr_name: name, ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_data } };
     // SAFETY: the socket is open; the request and what it points to outlive the
