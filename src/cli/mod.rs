@@ -10,6 +10,8 @@ mod generate;
 mod habits;
 mod man;
 mod manual;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use clap::Parser;
@@ -49,17 +51,5 @@ impl Request {
             None if args.list_interfaces => Ok(Request::List),
             None => Ok(Request::Log(Box::new(Config::check(args)?))),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn definitions_are_sound() {
-        Args::command().debug_assert();
     }
 }
