@@ -8,6 +8,8 @@ cache=target/kernels
 cpus=8
 # Seconds for one kernel.
 patience=1800
+# More for the kernel's command line.
+parameters=
 # Bytes a second that its disk takes.
 disk=200000
 # As modprobe knows them; what they depend on comes with them.
@@ -117,7 +119,7 @@ run_machine() {
 	timeout "$patience" qemu-system-x86_64 -M q35 -accel tcg,thread=single -cpu max \
 		-smp "$cpus" -m 3G -nodefaults -no-reboot -display none -pidfile "$2.pid" \
 		-kernel "$cache/$1/boot/vmlinuz-$release" -initrd "$work/initramfs" \
-		-append "console=ttyS0 xdplog_tests quiet panic=-1 oops=panic panic_on_warn=1 tsc=reliable init_on_alloc=0" \
+		-append "console=ttyS0 xdplog_tests quiet panic=-1 oops=panic panic_on_warn=1 tsc=reliable init_on_alloc=0 $parameters" \
 		-drive "file=$2.disk,format=raw,if=virtio,throttling.bps-write=$disk" \
 		-serial stdio -serial "file:$2" </dev/null |
 		sed -u "s/\r$//; s/^/${release%-cloud-*}: /" | tee "$cache/$release.log" || true

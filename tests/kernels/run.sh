@@ -7,6 +7,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 me="test-kernels"
 . tests/kernels/machine.sh
+# To switch threads in the middle of a BPF program, too (interleave).
+parameters=preempt=full
 
 version() { "$1" --version | sed -n 's/.*clang version \([0-9]*\)\..*/\1/p'; }
 
