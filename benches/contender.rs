@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::common::net::Net;
-use crate::common::process::{BIN, PATIENCE, assert_balanced};
+use crate::common::process::{BIN, PATIENCE, assert_balanced, heed_signals};
 use crate::program::Program;
 
 /// A way to log packets, or the absence of one.
@@ -150,6 +150,7 @@ impl Contender {
         let empty = (!self.has_program()).then(|| EmptyXdp::attach(net));
         let (program, args, ready) = self.command(log);
         let since = Instant::now();
+        heed_signals();
         let mut child = Command::new("ip")
             .args(["netns", "exec", &net.here, program])
             .args(args)
@@ -220,8 +221,6 @@ impl Running {
             cpu = now;
         }
         let memory = peak_memory(pid);
-        // Whoever runs this in the background of a shell has it ignore SIGINT, and
-        // so everyone who does not handle it.
         let stop = if self.contender == Nothing { Signal::SIGKILL } else { Signal::SIGINT };
         kill(Pid::from_raw(pid as i32), stop).unwrap();
         let status = self.child.wait().unwrap();

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use common::frames::{syn6, udp4};
 use common::net::{Net, ip_batch};
-use common::process::{BIN, PATIENCE};
+use common::process::{BIN, PATIENCE, heed_signals};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -112,6 +112,7 @@ fn options(text: &str) -> Vec<String> {
 
 /// Each of these commands works: it logs what is sent, and ends well.
 fn work(commands: &[&str]) {
+    heed_signals();
     let net = Net::new();
     net.add_pair(1);
     net.add_pair(2);

@@ -164,6 +164,7 @@ impl Xdplog {
 
     /// Start a command that leads to it. If stderr is a pipe it is collected.
     pub fn start_command(mut command: Command) -> Xdplog {
+        heed_signals();
         let dir = tempfile::tempdir().unwrap();
         let ready: PathBuf = dir.path().join("ready");
         let watch = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).unwrap();
@@ -284,7 +285,7 @@ impl Drop for Xdplog {
 
 /// Whoever runs tests in the background, of a shell or by nohup(1), has them ignore
 /// signals, and so all that they start.
-fn heed_signals() {
+pub fn heed_signals() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         for signal in [Signal::SIGINT, Signal::SIGHUP] {
