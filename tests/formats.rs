@@ -476,7 +476,7 @@ fn jq_reads_every_line_and_may_leave_early() {
     let (text, ended) = pipe_into(&net, &args, Command::new("jq").args(["-n", "input.len"]), 100);
     assert_eq!(text, "60\n");
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
-    assert_eq!(ended.stderr.lines().count(), 1, "the start line only: {}", ended.stderr);
+    assert!(!ended.stderr.contains(" seen = "), "no words about it: {}", ended.stderr);
 }
 
 #[test]
