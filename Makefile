@@ -15,7 +15,7 @@ VMLINUX := vmlinux/$(ARCH)/vmlinux.h
 BIN     := target/release/xdplog
 SHARE   := target/share
 
-.PHONY: help deps build run demo test test-fresh test-kernels fuzz bench bench-short bench-host bench-xdpdump soak lint vmlinux man install uninstall clean
+.PHONY: help deps build run demo test test-fresh test-kernels fuzz bench bench-short bench-host bench-host-vm bench-xdpdump soak lint vmlinux man install uninstall clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,9 +59,15 @@ bench: ## Measure against others that log packets (some 8 minutes)
 bench-short: ## The same in half a minute, one round of each
 	@$(MAKE) bench SHORT=1
 
-bench-host: build ## What the host pays on a veth: TCP, UDP, CPU; beside tcpdump (2 minutes)
+bench-host: build ## What the host pays on a veth and a tap, beside tcpdump (8 minutes)
 	@sh .ci/deps.sh test hosts
-	@$(SUDO) benches/host.sh
+	@$(CARGO) build --locked --example traffic
+	@$(SUDO) env ROUNDS=$(ROUNDS) SECONDS_EACH=$(SECONDS_EACH) benches/host.sh veth tap
+
+bench-host-vm: build ## The same on a tap and on virtio, on Debian's kernel, emulated (8 minutes)
+	@sh .ci/deps.sh test kernels hosts
+	@$(CARGO) build --locked --example traffic
+	@benches/host-vm.sh
 
 bench-xdpdump: ## Beside xdpdump, on Debian's kernel, emulated: this one may not run it
 	@sh .ci/deps.sh test kernels xdpdump

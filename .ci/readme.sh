@@ -9,7 +9,7 @@ unknown=$(awk '/^```sh$/ { on = 1; next } /^```/ { on = 0 } on && NF' README.md 
 		case $command in
 		# .ci/run
 		"make run" | "make run IFACE="* | "make deps" | "make test-fresh" | "make test" | "make demo" | "make lint" | \
-			"make test-kernels" | "make soak" | "make bench" | "make bench-short" | "make bench-xdpdump" | "make bench-host" | \
+			"make test-kernels" | "make soak" | "make bench" | "make bench-short" | "make bench-xdpdump" | "make bench-host" | "make bench-host-vm" | \
 			"make fuzz" | "make fuzz "* | \
 			"make build" | "make install" | "make uninstall" | "make man" | "make vmlinux") ;;
 		# tests/readme.rs runs every xdplog line of the README.

@@ -1,14 +1,103 @@
 //! What `ip` of older releases cannot say to an interface, by rtnetlink itself.
 
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::IoSlice;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 
 use super::net::{in_ns, ip};
 use nix::libc;
 use nix::net::if_::if_nametoindex;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
 };
+
+/// Of linux/if_tun.h.
+const IFF_TUN: u16 = 0x1;
+const IFF_TAP: u16 = 0x2;
+const IFF_MULTI_QUEUE: u16 = 0x100;
+const IFF_NO_PI: u16 = 0x1000;
+const IFF_VNET_HDR: u16 = 0x4000;
+
+/// An interface of the driver `tun` with these flags, in this namespace.
+fn open_tun(ns: &str, name: &str, flags: u16) -> OwnedFd {
+    // TUNSETIFF of linux/if_tun.h; struct ifreq of linux/if.h: the name in 16 bytes,
+    // flags, 22 bytes.
+    const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
+    let mut request = [0u8; 40];
+    request[..name.len()].copy_from_slice(name.as_bytes());
+    request[16..18].copy_from_slice(&flags.to_ne_bytes());
+    in_ns(ns, || {
+        let file = File::options()
+            .read(true)
+            .write(true)
+            // A driver's native mode is only for who does not wait.
+            .custom_flags(libc::O_NONBLOCK)
+            .open("/dev/net/tun")
+            .unwrap();
+        // SAFETY: the kernel reads and writes an ifreq, which is as long.
+        let err = unsafe { libc::ioctl(file.as_raw_fd(), TUNSETIFF, request.as_mut_ptr()) };
+        assert_eq!(err, 0, "{name}: {}", std::io::Error::last_os_error());
+        OwnedFd::from(file)
+    })
+}
+
+/// An interface with Ethernet whose other end is a program, as a virtual machine's
+/// is: with offloads, so that one frame may be a segment of TCP of 64 KiB.
+pub struct Tap(OwnedFd);
+
+impl Tap {
+    const FLAGS: u16 = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
+
+    /// Make one in this namespace, up and without addresses; it goes with the value.
+    pub fn new(ns: &str, name: &str, mac: [u8; 6]) -> Tap {
+        const TUNSETOFFLOAD: libc::c_ulong = 0x4004_54d0;
+        /// TUN_F_CSUM, TUN_F_TSO4 and TUN_F_TSO6.
+        const OFFLOADS: libc::c_ulong = 0x1 | 0x2 | 0x4;
+        let tap = Tap::beside(ns, name);
+        // SAFETY: the argument is a number.
+        let err = unsafe { libc::ioctl(tap.0.as_raw_fd(), TUNSETOFFLOAD, OFFLOADS) };
+        assert_eq!(err, 0, "{name}: {}", std::io::Error::last_os_error());
+        let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+        assert!(ip(&format!("-n {ns} link set {name} address {mac} up")));
+        tap
+    }
+
+    /// Another queue of one that is there.
+    pub fn beside(ns: &str, name: &str) -> Tap {
+        Tap(open_tun(ns, name, Tap::FLAGS))
+    }
+
+    /// This frame arrives, or finds no room.
+    pub fn send(&self, frame: &[u8]) {
+        /// Of `struct virtio_net_hdr`: nothing is left to the interface.
+        const HEADER: [u8; 10] = [0; 10];
+        let parts = [IoSlice::new(&HEADER), IoSlice::new(frame)];
+        let _ = nix::sys::uio::writev(&self.0, &parts);
+    }
+}
+
+/// What one sends arrives at the other, both ways, for ever.
+pub fn wire(one: &Tap, other: &Tap) {
+    let mut buffer = vec![0; 1 << 17];
+    loop {
+        let mut idle = true;
+        for (from, to) in [(one, other), (other, one)] {
+            // Not all at once of one, as the other waits for answers.
+            for _ in 0..64 {
+                let Ok(len) = nix::unistd::read(&from.0, &mut buffer) else { break };
+                idle = false;
+                // What finds no room is lost, as on any wire.
+                let _ = nix::unistd::write(&to.0, &buffer[..len]);
+            }
+        }
+        if idle {
+            let mut both = [one, other].map(|tap| PollFd::new(tap.0.as_fd(), PollFlags::POLLIN));
+            poll(&mut both, PollTimeout::NONE).expect("wait for a frame");
+        }
+    }
+}
 
 /// An interface without Ethernet: what is written to it arrives there.
 pub struct Tun(OwnedFd);
@@ -16,19 +105,7 @@ pub struct Tun(OwnedFd);
 impl Tun {
     /// Make one in this namespace, up and without addresses; it goes with the value.
     pub fn new(ns: &str, name: &str) -> Tun {
-        // TUNSETIFF, IFF_TUN and IFF_NO_PI of linux/if_tun.h; struct ifreq of
-        // linux/if.h: the name in 16 bytes, flags, 22 bytes.
-        const TUNSETIFF: libc::c_ulong = 0x4004_54ca;
-        let mut request = [0u8; 40];
-        request[..name.len()].copy_from_slice(name.as_bytes());
-        request[16..18].copy_from_slice(&0x1001u16.to_ne_bytes());
-        let fd = in_ns(ns, || {
-            let file = File::options().read(true).write(true).open("/dev/net/tun").unwrap();
-            // SAFETY: the kernel reads and writes an ifreq, which is as long.
-            let err = unsafe { libc::ioctl(file.as_raw_fd(), TUNSETIFF, request.as_mut_ptr()) };
-            assert_eq!(err, 0, "{name}: {}", std::io::Error::last_os_error());
-            OwnedFd::from(file)
-        });
+        let fd = open_tun(ns, name, IFF_TUN | IFF_NO_PI);
         assert!(ip(&format!("-n {ns} link set {name} up")));
         Tun(fd)
     }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::libc;
 use nix::net::if_::if_nametoindex;
 use nix::sched::{CloneFlags, setns};
@@ -299,7 +300,8 @@ fn mac(bytes: [u8; 6]) -> String {
 pub struct Tap(OwnedFd);
 
 impl Tap {
-    fn open(iface: &str) -> Tap {
+    /// On an interface of this thread's namespace.
+    pub fn open(iface: &str) -> Tap {
         let index = if_nametoindex(iface).unwrap_or_else(|err| panic!("{iface}: {err}"));
         let protocol = (libc::ETH_P_ALL as u16).to_be();
         // SAFETY: plain system calls; the address is a whole sockaddr_ll.
@@ -331,6 +333,14 @@ impl Tap {
     pub fn send(&self, frame: &[u8]) {
         let sent = nix::unistd::write(&self.0, frame).expect("send a frame");
         assert_eq!(sent, frame.len());
+    }
+
+    /// The same, but a frame that finds no room on its way is gone.
+    pub fn try_send(&self, frame: &[u8]) {
+        match nix::unistd::write(&self.0, frame) {
+            Ok(_) | Err(Errno::ENOBUFS | Errno::EAGAIN) => {}
+            Err(err) => panic!("send a frame: {err}"),
+        }
     }
 
     /// The next frame, whichever way it goes.

@@ -10,6 +10,8 @@ cpus=8
 patience=1800
 # More for the kernel's command line.
 parameters=
+# More for QEMU's.
+devices=()
 # Bytes a second that its disk takes.
 disk=200000
 # As modprobe knows them; what they depend on comes with them.
@@ -121,6 +123,6 @@ run_machine() {
 		-kernel "$cache/$1/boot/vmlinuz-$release" -initrd "$work/initramfs" \
 		-append "console=ttyS0 xdplog_tests quiet panic=-1 oops=panic panic_on_warn=1 tsc=reliable init_on_alloc=0 $parameters" \
 		-drive "file=$2.disk,format=raw,if=virtio,throttling.bps-write=$disk" \
-		-serial stdio -serial "file:$2" </dev/null |
+		"${devices[@]}" -serial stdio -serial "file:$2" </dev/null |
 		sed -u "s/\r$//; s/^/${release%-cloud-*}: /" | tee "$cache/$release.log" || true
 }
