@@ -55,6 +55,7 @@ impl Status {
                 let _ = write!(line, ", {count} {}", name.unwrap_or("of another verdict"));
             }
         }
+        line += &left_out(&now.kernel, &last.kernel);
         if now.lost > last.lost {
             let _ = write!(line, ", {} lost", now.lost - last.lost);
         }
@@ -66,7 +67,7 @@ impl Status {
         let (now, seconds) = self.step(counters, progress, at);
         let last = std::mem::replace(&mut self.last, now);
         let file = progress.file_bytes.load(Ordering::Relaxed);
-        format!(
+        let line = format!(
             "xdplog: {}, {:.0}/s, {} logged, {} in the file, {} summarised, {} lost",
             packets(now.kernel.seen),
             now.kernel.seen.saturating_sub(last.kernel.seen) as f64 / seconds,
@@ -74,7 +75,8 @@ impl Status {
             ByteSize(file),
             now.kernel.overflowed,
             now.lost,
-        )
+        );
+        line + &left_out(&now.kernel, &Counters::default())
     }
 
     /// The totals now, and the seconds since the last time.
@@ -89,6 +91,22 @@ impl Status {
         self.since = at;
         (Totals { kernel, logged, lost }, seconds)
     }
+}
+
+/// Packets that were not to be logged since `last`, by their fate: where there are any.
+fn left_out(now: &Counters, last: &Counters) -> String {
+    let mut text = String::new();
+    for (now, last, fate) in [
+        (now.not_ip, last.not_ip, "not IP"),
+        (now.unselected, last.unselected, "unselected"),
+        (now.sampled_out, last.sampled_out, "sampled out"),
+    ] {
+        if now > last {
+            // Writing to a String cannot fail.
+            let _ = write!(text, ", {} {fate}", now - last);
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -123,5 +141,15 @@ mod tests {
             status.live(&[one], &progress, at(4)),
             "xdplog: 200 packets, 0/s, 150 logged, 2.0 KiB in the file, 7 summarised, 3 lost"
         );
+        // What is not to be logged is told where there is any, so that the sum is clear.
+        let some = Counters { seen: 60, not_ip: 30, ..Counters::default() };
+        let more = Counters { seen: 80, unselected: 4, sampled_out: 5, ..some };
+        let mut status = Status::new(start);
+        let line = status.line(&[some], &progress, at(1));
+        assert!(line.ends_with(" bytes/s, 30 not IP, 3 lost"), "{line}");
+        let line = status.line(&[more], &progress, at(2));
+        assert!(line.ends_with(" bytes/s, 4 unselected, 5 sampled out"), "{line}");
+        let line = status.live(&[more], &progress, at(3));
+        assert!(line.ends_with(", 3 lost, 30 not IP, 4 unselected, 5 sampled out"), "{line}");
     }
 }
