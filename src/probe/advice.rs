@@ -357,7 +357,7 @@ pub fn moved(from: &str, to: Option<&str>, logged: &str) -> String {
 /// Generic mode was taken on these interfaces, as it costs less than native mode.
 pub fn generic_costs_less(ifaces: &[&str], costs: &Costly) -> String {
     format!(
-        "{}: on {} generic mode takes {}; native mode takes {}",
+        "{}: on {} generic mode {}; native mode {}",
         list(ifaces),
         costs.driver,
         costs.generic,
@@ -381,7 +381,7 @@ pub fn features_lost(iface: &str, lost: &[String]) -> String {
 /// Native mode was asked for on these interfaces, where it is dear.
 pub fn native_is_dear(ifaces: &[&str], costs: &Costly) -> String {
     format!(
-        "{}: native mode on {} takes {}. Next: leave out --mode native, unless it is meant",
+        "{}: native mode on {} {}. Next: leave out --mode native, unless it is meant",
         list(ifaces),
         costs.driver,
         costs.native

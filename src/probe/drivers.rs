@@ -10,7 +10,7 @@ use crate::config::Mode;
 pub struct Costly {
     /// The driver's name.
     pub driver: &'static str,
-    /// What native mode costs there.
+    /// What native mode does there, a verb first.
     pub native: &'static str,
     /// What generic mode does.
     pub generic: &'static str,
@@ -26,8 +26,8 @@ pub struct Costly {
 /// (`netif_skb_check_for_xdp()` of `net/core/dev.c`).
 const COSTLY: [Costly; 1] = [Costly {
     driver: "veth",
-    native: "most of a TCP stream's throughput, and packets of several senders",
-    generic: "up to a fifth of a TCP stream's throughput",
+    native: "takes most of a TCP stream's throughput, and loses packets of several senders",
+    generic: "takes up to a fifth of a TCP stream's throughput",
 }];
 
 impl Costly {
