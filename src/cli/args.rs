@@ -48,6 +48,7 @@ pub enum Instead {
     name = "xdplog",
     version,
     about = "Log every packet that arrives at a network interface, with the verdict XDP gave it",
+    override_usage = USAGE,
     after_help = after_help(),
     max_term_width = 100,
     args_conflicts_with_subcommands = true,
@@ -61,8 +62,8 @@ pub struct Args {
     #[arg(value_name = "IFACE", help_heading = WHICH)]
     pub ifaces: Vec<String>,
 
-    /// An interface to watch; may be given several times. `any` stands for all
-    /// that are up
+    /// An interface to watch; may be given several times, and then no other is named
+    /// without it. `any` stands for all that are up
     #[arg(short = 'i', long, value_name = "IFACE", help_heading = WHICH)]
     pub interface: Vec<String>,
 
@@ -89,7 +90,7 @@ pub struct Args {
 
     /// Stop after exactly N lines or frames
     #[arg(short, long, value_name = "N", value_parser = whole::<u64>(1..=u64::MAX),
-          help_heading = WHICH)]
+          allow_negative_numbers = true, help_heading = WHICH)]
     pub count: Option<u64>,
 
     /// Stop after this time, such as 500ms, 10s or 1h30m
@@ -121,7 +122,7 @@ pub struct Args {
 
     /// Bytes of each frame in pcapng, and that -x and -X show; 0 is all [default: 0]
     #[arg(short = 's', long, alias = "snapshot-length", value_name = "N",
-          value_parser = snaplen, help_heading = HOW)]
+          value_parser = snaplen, allow_negative_numbers = true, help_heading = HOW)]
     pub snaplen: Option<u32>,
 
     /// When to use colors, in the format text [default: auto]
@@ -211,6 +212,11 @@ pub struct Args {
           help_heading = ALWAYS)]
     pub packet_buffered: bool,
 }
+
+/// Interfaces are named in one of two ways, which clap cannot say by itself.
+const USAGE: &str = "xdplog [OPTIONS] [IFACE]...
+       xdplog [OPTIONS] -i IFACE [-i IFACE]...
+       xdplog completions <SHELL>";
 
 /// As many as a counter of 32 bits holds.
 const MAX: u64 = u32::MAX as u64;

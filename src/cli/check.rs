@@ -223,7 +223,13 @@ fn idle(args: &Args, format: FormatName) -> Result<(), UsageError> {
         (args.overwrite, "--overwrite", to_file, file),
         // Stdout may lead to a disk: who means that says so by `-w -`.
         (args.on_full.is_some(), "--on-full", args.write.is_some(), file),
-        (args.snaplen.is_some(), "--snaplen", captures, "--format pcapng, -x or -X"),
+        // Whole frames are the default, and tcpdump's users ask for them by habit.
+        (
+            args.snaplen.is_some_and(|len| len != WHOLE_FRAME),
+            "--snaplen",
+            captures,
+            "--format pcapng, -x or -X",
+        ),
         (args.color.is_some(), "--color", is_text, text),
         (args.macs, "-e", is_text || format == FormatName::Json, "--format text or json"),
         (args.hex > 0, "-x", is_text, text),

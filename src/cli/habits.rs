@@ -50,7 +50,28 @@ const OTHERS: &[(&[&str], &str, &str)] = &[
     (
         &["-v"],
         "which prints more of each packet",
-        "leave it out: -f text and -f json print all that is known",
+        "leave it out: -f text and -f json print all fields that the record has; payloads are not \
+         decoded",
+    ),
+    (
+        &["-d"],
+        "which prints the code of a filter expression",
+        "leave it out: expressions are not supported",
+    ),
+    (
+        &["-L", "--list-data-link-types", "-y", "--linktype"],
+        "which lists or chooses link types",
+        "leave it out: an interface has one, which -f pcapng says",
+    ),
+    (
+        &["-j", "--time-stamp-type", "-J", "--list-time-stamp-types"],
+        "which lists or chooses clocks for times",
+        "leave it out: times are when the kernel ran the XDP program",
+    ),
+    (
+        &["-E"],
+        "which decrypts IPsec",
+        "leave it out: nothing is decrypted; `-w FILE.pcapng` keeps the frames for what does so",
     ),
     (
         &["-S", "-K", "-H", "-N", "-O", "-b", "-u", "-#", "--number"],

@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, Command};
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use super::manual::{
-    DESCRIPTION, ENVIRONMENT, EXAMPLES, EXIT_STATUS, Entry, FILES, Part, SEE_ALSO, SIGNALS,
+    DESCRIPTION, ENVIRONMENT, EXAMPLES, EXIT_STATUS, Entry, FILES, FORMS, Part, SEE_ALSO, SIGNALS,
 };
 
 /// The day of the page's last change.
@@ -76,12 +76,21 @@ fn lower_first(text: &str) -> String {
 /// All options with their values, and the commands; a hanging paragraph for each.
 fn synopsis(page: &mut Roff, command: &Command) {
     let name = command.get_name();
-    hanging(page, name);
-    for arg in visible(command) {
-        let mut line = vec![roman("[")];
-        line.extend(header(arg, "|", "|"));
-        line.push(roman(if is_repeated(arg) { "]..." } else { "]" }));
-        page.text(line);
+    for (index, form) in FORMS.into_iter().enumerate() {
+        hanging(page, name);
+        if index == 0 {
+            let names_none = |arg: &&Arg| !FORMS.contains(&arg.get_id().as_str());
+            visible(command).filter(names_none).for_each(|arg| optional(page, arg));
+        } else {
+            page.text([roman("["), italic("OPTIONS"), roman("]")]);
+        }
+        for arg in visible(command).filter(|arg| arg.get_id().as_str() == form) {
+            // It is this form only if the option is there.
+            if !arg.is_positional() {
+                page.text(header(arg, "|", "|"));
+            }
+            optional(page, arg);
+        }
     }
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
         hanging(page, &format!("{name} {}", sub.get_name()));
@@ -89,6 +98,14 @@ fn synopsis(page: &mut Roff, command: &Command) {
             page.text(values(arg, "|"));
         }
     }
+}
+
+/// `[-c|--count N]`: what may be left out.
+fn optional(page: &mut Roff, arg: &Arg) {
+    let mut line = vec![roman("[")];
+    line.extend(header(arg, "|", "|"));
+    line.push(roman(if is_repeated(arg) { "]..." } else { "]" }));
+    page.text(line);
 }
 
 /// A paragraph of which all lines but the first are indented.

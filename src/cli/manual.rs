@@ -16,6 +16,10 @@ pub const DESCRIPTION: &[Part] = &[
     Part::Text("Messages and the summary go to stderr."),
 ];
 
+/// The two arguments that name interfaces, by id. They do not go together, so that each
+/// makes a form of the synopsis.
+pub const FORMS: [&str; 2] = ["ifaces", "interface"];
+
 /// A part of a text.
 #[derive(Clone, Copy, Debug)]
 pub enum Part {
@@ -86,14 +90,14 @@ pub const ENVIRONMENT: &[Entry] = &[
 /// Commands, each with what it does. A test runs them.
 pub const EXAMPLES: &[Entry] = &[
     ("Log eth0 until Ctrl-C:", "sudo xdplog eth0"),
-    ("Ten IPv4 packets, as tcpdump would print them:", "sudo xdplog -nn -f text -4 -c 10 -i eth0"),
+    ("Ten IPv4 packets, in tcpdump's manner:", "sudo xdplog -nn -f text -4 -c 10 -i eth0"),
     (
         "A packet with MAC addresses, bytes, and the time since the line before:",
         "sudo xdplog -f text -ttt -e -X -c 2 eth0",
     ),
     (
         "Who sent how many of a hundred packets:",
-        "sudo xdplog -f json -c 100 eth0 | jq -r .src | sort | uniq -c",
+        "sudo xdplog -f json -c 100 eth0 | jq -r '.src // .src_mac' | sort | uniq -c",
     ),
     (
         "A thousand frames of two interfaces, for Wireshark:",

@@ -160,6 +160,14 @@ fn what_is_always_so_is_accepted() {
     assert!(parse(&["-nn", "-l", "--packet-buffered", "--immediate-mode"]).is_ok());
     let config = parse(&["-s0", "-f", "pcapng"]).unwrap();
     assert_eq!(config.snaplen, parse(&["-f", "pcapng"]).unwrap().snaplen, "0 is all");
+    for format in ["classic", "text", "json"] {
+        let with = |more: &[&str]| parse(&[&["-f", format], more].concat()).unwrap();
+        for all in [&["-s0"][..], &["--snaplen", "0"]] {
+            assert_eq!(format!("{:?}", with(all)), format!("{:?}", with(&[])), "{format}");
+        }
+    }
+    // A family behind the number is an option still.
+    assert_eq!(parse(&["-c", "5", "-4"]).unwrap().families, FAMILY_IPV4);
     assert_eq!(parse(&["-s", "96", "-w", "x.pcapng"]).unwrap().snaplen, 96);
 }
 
@@ -224,6 +232,12 @@ fn usage_errors() {
             &["-c", "1e9"],
             "`1e9` is no value of --count: it is no whole number. Next: give 1000000000",
         ),
+        (
+            &["-c", "-1"],
+            "`-1` is no value of --count: it is out of range. Next: give a number from",
+        ),
+        (&["-c-1"], "`-1` is no value of --count: it is out of range. Next: give a number from"),
+        (&["-s", "-1"], "`-1` is no value of --snaplen: it is out of range"),
         (&["-c1K"], "`1K` is no value of --count: it is no whole number. Next: give 1000"),
         (&["-c"], "--count takes a value, and has none. Next: give one: `--count N`"),
         (&["--duration", "10"], "`10` is no value of --duration: it has no unit. Next: give 10s"),
@@ -247,7 +261,7 @@ fn usage_errors() {
         (&["--overwrite", "-w", "-"], "--overwrite does nothing without --write FILE"),
         (&["--on-full", "wait"], "--on-full does nothing without --write FILE"),
         (&["--snaplen", "96"], "--snaplen does nothing without --format pcapng"),
-        (&["-s0", "-w", "x.json"], "--snaplen does nothing without --format pcapng"),
+        (&["-s96", "-w", "x.json"], "--snaplen does nothing without --format pcapng"),
         (&["-e"], "-e does nothing without --format text or json. Next: add --format text or"),
         (&["-e", "-w", "x.pcapng"], "-e does nothing without --format text or json"),
         (&["-x"], "-x does nothing without --format text. Next: add --format text, or leave"),
@@ -290,12 +304,29 @@ fn tcpdumps_other_options_are_refused_by_naming_ours() {
         (&["-nAi", "eth0"], "-f text -X"),
         (&["-B", "4096"], "--buffer-size SIZE"),
         (&["-p"], "never switches it on"),
-        (&["-ni", "eth0", "-vv"], "-f text and -f json print all"),
+        (&["-ni", "eth0", "-vv"], "print all fields that the record has; payloads are not"),
+        (&["-d"], "expressions are not supported"),
+        (&["-dd"], "expressions are not supported"),
+        (&["-L"], "which -f pcapng says"),
+        (&["-ni", "eth0", "-j", "host"], "when the kernel ran the XDP program"),
+        (&["-E", "x"], "nothing is decrypted"),
     ] {
         let Said(said_all) = refused(args);
         assert!(said_all.contains("is an option of tcpdump's, which"), "{said_all}");
         assert!(said_all.contains(said), "{args:?}: {said_all}");
     }
+}
+
+/// Both ways to name interfaces are shown, and not as if they went together.
+#[test]
+fn usage_has_two_forms() {
+    let usage = Args::command().render_usage().to_string();
+    let forms = [
+        "Usage: xdplog [OPTIONS] [IFACE]...",
+        "       xdplog [OPTIONS] -i IFACE [-i IFACE]...",
+        "       xdplog completions <SHELL>",
+    ];
+    assert_eq!(usage.lines().collect::<Vec<_>>(), forms);
 }
 
 #[test]

@@ -43,7 +43,7 @@ words! { StatsFormat:
 
 words! { FormatName:
     Classic "classic" "LOG: SRC 192.168.1.205, ACTION 2",
-    Text "text" "A line a packet in tcpdump's manner",
+    Text "text" "A line a packet in tcpdump's manner; length is that of the whole frame",
     Json "json" "An object a packet, each on a line (docs/json.md)",
     Pcapng "pcapng" "The frames themselves, for Wireshark",
 }
@@ -108,6 +108,9 @@ fn whole_in(text: &str, range: &RangeInclusive<u64>) -> Result<u64, NoValue> {
     match digits(text) {
         Some(number) if range.contains(&number) => Ok(number),
         Some(_) => no_value("it is out of range", format!("give {wanted}")),
+        None if text.strip_prefix('-').is_some_and(|text| digits(text).is_some()) => {
+            no_value("it is out of range", format!("give {wanted}"))
+        }
         None => no_value(
             "it is no whole number",
             match magnitude(text).filter(|number| range.contains(number)) {
@@ -181,6 +184,9 @@ pub const WHOLE_FRAME: u32 = 262_144;
 pub fn snaplen(text: &str) -> Result<u32, NoValue> {
     match whole(0..=u64::from(WHOLE_FRAME))(text) {
         Ok(0) => Ok(WHOLE_FRAME),
+        Err(NoValue { why, next }) => {
+            no_value(why, format!("{next}; of a frame the kernel gives 130,800 bytes at most"))
+        }
         len => len,
     }
 }
@@ -252,7 +258,11 @@ mod tests {
             assert_eq!(rate(text), Err(next.into()), "{text}");
         }
         assert_eq!(snaplen("0").unwrap(), snaplen("262144").unwrap());
-        assert_eq!(snaplen("262145").unwrap_err().next, "give a number from 0 to 262144");
+        let next =
+            "give a number from 0 to 262144; of a frame the kernel gives 130,800 bytes at most";
+        for text in ["262145", "99999999999", "-1", "all"] {
+            assert_eq!(snaplen(text).unwrap_err().next, next, "{text}");
+        }
         assert_eq!(readers("auto").unwrap(), Readers(None));
         assert_eq!(readers("0").unwrap_err().next, "give auto, or a number from 1 to 1024");
     }
