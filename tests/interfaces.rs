@@ -275,8 +275,8 @@ fn the_mode_that_costs_the_host_least() {
     );
     let costs =
         "here0, here1: on veth generic mode takes up to a fifth of a TCP stream's throughput";
-    let warning = "warning: here0, here1: native mode on veth takes most of a TCP stream's throughput, and \
-         loses packets of several senders. Next: ";
+    let warning = "warning: here0, here1: native mode on veth takes most of a TCP stream's \
+                   throughput, and loses packets of several senders. Next: ";
     for (mode, start, said) in [
         ("auto", "logging here0 (generic), here1 (generic), tap0 (native),", costs),
         ("native", "logging here0 (native), here1 (native), tap0 (native),", warning),
