@@ -123,7 +123,7 @@ fn what_is_overwritten_is_only_a_name() {
         theirs.assert_unharmed(Some("precious"));
         assert_eq!(mode_and_owner(log.as_ref()), (0o600, 0), "and the log is nobody else's");
     }
-    // A link under a number is none of this log's files.
+    // A link under a number is none of this log's files, be it a hard one.
     let theirs = Theirs::new();
     fs::write(&theirs.victim, "precious").unwrap();
     theirs.plant("symbolic link", "log-000001");
@@ -132,7 +132,41 @@ fn what_is_overwritten_is_only_a_name() {
     run_flooded(&net, 100, &args);
     theirs.assert_unharmed(Some("precious"));
     assert!(fs::symlink_metadata(theirs.path("log-000001")).unwrap().is_symlink());
-    assert_eq!(mode_and_owner(theirs.path("log-000002").as_ref()), (0o600, 0));
+    let hard_link = fs::metadata(theirs.path("log-000002")).unwrap();
+    assert_eq!(hard_link.ino(), fs::metadata(&theirs.victim).unwrap().ino());
+    assert_eq!(mode_and_owner(theirs.path("log-000003").as_ref()), (0o600, 0));
+}
+
+#[test]
+fn among_the_numbers_of_a_log() {
+    let (net, theirs) = (Net::new(), Theirs::new());
+    // As /tmp is.
+    fs::set_permissions(theirs.path(""), fs::Permissions::from_mode(0o1777)).unwrap();
+    chown(theirs.path(""), Some(0), Some(0)).unwrap();
+    let log = theirs.path("log.json");
+    let args = ["-f", "json", "-w", &log, "--rotate-size", "1M", "--rotate-keep", "3"];
+    let run_again = |more: &[&str]| run_flooded(&net, 10, &[&args[..], more].concat());
+    (0..3).for_each(|_| drop(run_again(&[])));
+    let planted = ["log-000003.json.zst", "log-9000001.json", "log-9999999.json"];
+    theirs.does("touch", &planted);
+    let names = || {
+        let names = fs::read_dir(theirs.path("")).unwrap();
+        let mut names: Vec<_> =
+            names.map(|name| name.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| !planted.contains(&&**name));
+        names.sort();
+        names
+    };
+    assert_eq!(names(), ["log-000001.json", "log-000002.json", "log-000003.json"]);
+    // Only root's count among those that are kept, and to find the next number.
+    run_again(&[]);
+    assert_eq!(names(), ["log-000002.json", "log-000003.json", "log-000004.json"]);
+    // Only root's go, and what else has a number keeps it.
+    run_again(&["--overwrite"]);
+    assert_eq!(names(), ["log-000001.json"]);
+    for name in planted {
+        assert_eq!(mode_and_owner(theirs.path(name).as_ref()).1, UID, "{name}");
+    }
 }
 
 #[test]

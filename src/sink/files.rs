@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::current::Current;
 use super::finished::Finisher;
-use super::names::{LAST, all, earlier, is_taken, numbered};
+use super::names::{LAST, earlier, is_taken, numbered, own};
 use super::open::{Identity, Place, check_regular};
 use super::{Closed, Ends, Failure, Framing, Full, Mark, Refusal};
 use crate::shutdown::Shutdown;
@@ -181,8 +181,11 @@ impl Files {
         let stale = match self.plan.rotates() {
             false => vec![self.base.clone()],
             true => {
-                let numbers = named("list the files of", &self.base, earlier(&self.base))?;
-                numbers.into_iter().flat_map(|number| all(&self.base, number)).collect()
+                let list = || -> io::Result<Vec<Place>> {
+                    let each = earlier(&self.base)?.into_iter().map(|each| own(&self.base, each));
+                    Ok(each.collect::<io::Result<Vec<_>>>()?.concat())
+                };
+                named("list the files of", &self.base, list())?
             }
         };
         stale.iter().try_for_each(|place| named("overwrite", place, place.remove()))

@@ -123,11 +123,18 @@ impl Work {
     fn trim(&mut self) {
         while self.kept.len() > self.keep {
             let Some(oldest) = self.kept.pop_front() else { return };
-            if numbered(&self.base, oldest).is_used() {
+            let places = match names::own(&self.base, oldest) {
+                Ok(places) => places,
+                Err(err) => {
+                    self.note("remove", &numbered(&self.base, oldest), Err(err));
+                    continue;
+                }
+            };
+            if places.iter().any(Place::is_used) {
                 // Of another run, which goes on, and is not finished then.
                 continue;
             }
-            for place in names::all(&self.base, oldest) {
+            for place in places {
                 let removed = place.remove();
                 self.note("remove", &place, removed);
             }

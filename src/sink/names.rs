@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::sys::stat::SFlag;
+use nix::unistd::Uid;
 
 use super::open::{Place, kind};
 
@@ -73,13 +74,33 @@ fn number(base: &OsStr, name: &OsStr) -> Option<u32> {
     is_ours.then_some(number)
 }
 
+/// The names that the file of a number has which this log made: what there is to
+/// remove.
+pub fn own(base: &Place, number: u32) -> io::Result<Vec<Place>> {
+    let mut found = Vec::new();
+    for place in all(base, number) {
+        if is_own(&place)? {
+            found.push(place);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether what is there can be this log's: a regular file of who runs xdplog, with no
+/// other name. Where others can make files, too, theirs would have one's own go as the
+/// older ones, or leave no number.
+fn is_own(place: &Place) -> io::Result<bool> {
+    let Some(stat) = place.look()? else { return Ok(false) };
+    let is_mine = stat.st_uid == Uid::effective().as_raw();
+    Ok(kind(&stat) == SFlag::S_IFREG && is_mine && stat.st_nlink == 1)
+}
+
 /// The numbers of the files of earlier runs, each once, in their order.
 pub fn earlier(base: &Place) -> io::Result<Vec<u32>> {
     let mut found = Vec::new();
     for name in base.names()? {
         let Some(number) = number(base.name(), &name) else { continue };
-        // This log's are all regular ones.
-        if base.beside(name).look()?.is_some_and(|stat| kind(&stat) == SFlag::S_IFREG) {
+        if is_own(&base.beside(name))? {
             found.push(number);
         }
     }
@@ -126,9 +147,18 @@ mod tests {
         }
         fs::create_dir(dir.path().join("l-000018.json")).unwrap();
         std::os::unix::fs::symlink("m-000099.json", dir.path().join("l-000019.json")).unwrap();
+        fs::hard_link(dir.path().join("m-000099.json"), dir.path().join("l-000020.json")).unwrap();
         assert_eq!(earlier(&base).unwrap(), [1, 12, 13, 1_000_000]);
-        for (number, taken) in [(1, true), (2, false), (13, true), (18, true), (19, true)] {
+        for (number, taken, own) in [
+            (1, true, 1),
+            (2, false, 0),
+            (12, true, 2),
+            (13, true, 1),
+            (18, true, 0),
+            (20, true, 0),
+        ] {
             assert_eq!(is_taken(&base, number).unwrap(), taken, "{number}");
+            assert_eq!(super::own(&base, number).unwrap().len(), own, "{number}");
         }
     }
 
