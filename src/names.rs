@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 
 /// `name` with `?` in place of each character that would control a terminal, as
 /// `ls -q` shows it. What is not UTF-8 is shown as U+FFFD.
@@ -15,6 +16,21 @@ pub fn plain<N: AsRef<OsStr> + ?Sized>(name: &N) -> String {
 /// The same of whole lines, whose ends are left alone.
 pub fn plain_lines(text: &str) -> Cow<'_, str> {
     replaced(Cow::Borrowed(text), |c| c != '\n' && controls(c))
+}
+
+/// `json` of one line that says the same without these characters, each as an escape
+/// of JSON's: they can only be in its strings. serde_json does so for C0 alone.
+pub fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if controls(c) {
+            // Cannot fail. All of them are below U+10000.
+            let _ = write!(text, "\\u{:04x}", u32::from(c));
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }
 
 fn replaced(text: Cow<'_, str>, is_bad: impl Fn(char) -> bool) -> Cow<'_, str> {
@@ -48,5 +64,16 @@ mod tests {
         assert_eq!(plain("txt\u{202e}exe"), "txt?exe");
         assert_eq!(plain(OsStr::from_bytes(b"a\xff\x1b")), "a\u{fffd}?");
         assert_eq!(plain_lines("two\nl\x1bnes\n"), "two\nl?nes\n");
+    }
+
+    #[test]
+    fn escaped_it_is_still_the_same_json() {
+        for c in (0..=char::MAX as u32).filter_map(char::from_u32).filter(|&c| controls(c)) {
+            let name = format!("a{c}\u{fc}");
+            let json = escaped(&serde_json::Value::from(&*name).to_string());
+            assert_eq!(plain(&json), json, "nothing is left to replace");
+            assert_eq!(serde_json::from_str::<String>(&json).unwrap(), name);
+        }
+        assert_eq!(escaped("\"a\u{9b}b\u{202e}\""), r#""a\u009bb\u202e""#);
     }
 }

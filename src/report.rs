@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::ser::SerializeMap;
 
 use crate::ledger::{Fates, Ledger};
+use crate::names::escaped;
 
 /// What is known at the end of a run.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl Report<'_> {
             interfaces: self.rows().map(|(name, fates)| (name, self.row(fates))).collect(),
         };
         // Cannot fail: the keys are strings and nothing in it can refuse.
-        serde_json::to_string(&summary).unwrap_or_default()
+        escaped(&serde_json::to_string(&summary).unwrap_or_default())
     }
 
     fn row(&self, fates: Fates) -> Row {

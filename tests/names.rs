@@ -10,10 +10,11 @@ use common::logs::{Dir, packets};
 use common::net::{Net, ip_batch, run as run_tool};
 use common::process::{Ended, Xdplog, assert_refused, run, wait_until};
 
-/// The kernel refuses only `/`, `:` and white space: here are a color, a bell and
-/// what brings the cursor back.
-const IFACE: &str = "h\x1b[31m\x07\x08";
-const PLAIN: &str = "h?[31m??";
+/// The kernel refuses only `/`, `:` and white space: here are a color, a bell,
+/// what brings the cursor back, the same beginning of a color in C1, and what shows the
+/// rest from right to left.
+const IFACE: &str = "h\x1b[31m\x07\x08\u{9b}\u{202e}";
+const PLAIN: &str = "h?[31m????";
 
 /// Rename `here1` to that.
 fn rename(net: &Net) {
@@ -25,7 +26,8 @@ fn rename(net: &Net) {
 }
 
 fn assert_plain(text: &str) {
-    assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+    let controls = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+    assert!(!text.contains(controls), "{text:?}");
 }
 
 /// As [`assert_refused`], without any control character.

@@ -12,6 +12,7 @@ use super::time::Times;
 use super::{Family, Format, Prefixes, verdict_text};
 use crate::bpf::{LinkType, MAX_IFACES, Record, Source, Summary};
 use crate::clock::Wall;
+use crate::names::escaped;
 
 /// One object a packet, and one for each gap. With `MACS` packets of IP have the
 /// frame's MAC addresses, too, which others always have.
@@ -28,7 +29,7 @@ pub struct Json<const MACS: bool = false> {
 }
 
 /// An interface name as JSON: at most 15 bytes (`IFNAMSIZ` of `linux/if.h`),
-/// each of which may be escaped.
+/// each of which may be escaped, as `\u001b` is.
 const MAX_NAME: usize = 15 * 6 + 2;
 const _: () = assert!("Z\",\"iface\":".len() + MAX_NAME < 128);
 const TIME: usize = "\"2026-11-23T19:07:15.123456789Z\"".len();
@@ -115,7 +116,7 @@ fn quoted_all(names: &[String]) -> Vec<String> {
 }
 
 fn quoted(name: &str) -> String {
-    serde_json::Value::from(name).to_string()
+    escaped(&serde_json::Value::from(name).to_string())
 }
 
 #[inline]
@@ -229,5 +230,20 @@ impl<const MACS: bool> Format for Json<MACS> {
         number(&mut line, b"\",\"count\":", summary.count);
         line.put(b"}\n");
         line.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_names_have_room() {
+        for c in ['\x01', '"', '\\', '\x7f', '\u{9b}', '\u{202e}', '\u{10ffff}'] {
+            let name = c.to_string().repeat(15 / c.len_utf8());
+            let json = quoted(&name);
+            assert!(json.len() <= MAX_NAME, "{json}");
+            assert_eq!(serde_json::from_str::<String>(&json).unwrap(), name);
+        }
     }
 }
