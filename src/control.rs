@@ -218,8 +218,7 @@ impl Control<'_> {
 
     /// Follow interfaces that were renamed or moved.
     fn mind_names(&self, attached: &mut [Attachment]) {
-        let news: Vec<(usize, News)> =
-            attached.iter_mut().filter_map(|a| Some((a.slot, a.news()?))).collect();
+        let news = Attachment::news(attached);
         let named = news.iter().filter_map(|(slot, news)| match news {
             News::Renamed(name) | News::Moved(Some(name)) => Some((*slot, name.clone())),
             News::Moved(None) => None,

@@ -39,7 +39,7 @@ pub use self::link::{Attached, Interface, Place};
 pub use self::overflow::Overflow;
 pub use self::rings::{Batches, Flushed, Online, Ring};
 pub use self::whereabouts::News;
-use self::whereabouts::Whereabouts;
+use self::whereabouts::{Seen, Tables, Whereabouts};
 use crate::bpf::skel::{OpenXdplogSkel, XdplogSkel, XdplogSkelBuilder};
 use crate::bpf::{Counters, LinkType};
 use crate::config::Mode;
@@ -471,10 +471,18 @@ impl Attachment {
         }
     }
 
-    /// What became of the interface since the last time: it may be renamed or moved.
-    pub fn news(&mut self) -> Option<News> {
-        let link = LinkInfo::from_fd(self.link.as_fd()).ok()?;
-        self.whereabouts.look(&link)
+    /// What became of these interfaces since the last time, by slot: they may be renamed
+    /// or moved.
+    pub fn news(attached: &mut [Attachment]) -> Vec<(usize, News)> {
+        let seen =
+            |attachment: &Attachment| Seen::of(&LinkInfo::from_fd(attachment.link.as_fd()).ok()?);
+        // All of them before any table is read.
+        let seen: Vec<Option<Seen>> = attached.iter().map(seen).collect();
+        let mut tables = Tables::new();
+        let news = attached.iter_mut().zip(seen).filter_map(|(attachment, seen)| {
+            Some((attachment.slot, attachment.whereabouts.look(seen?, &mut tables)?))
+        });
+        news.collect()
     }
 
     /// Whether the interface has this driver.

@@ -3,6 +3,9 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::HashMap;
+use std::io;
+
 use libbpf_rs::query::{LinkInfo, LinkTypeInfo};
 use nix::net::if_::if_indextoname;
 
@@ -36,16 +39,14 @@ impl Whereabouts {
         Whereabouts { seen: (iface.index, name.clone()), namespace: None, name }
     }
 
-    /// Look at the interface that this link is on; what became of it since the last
-    /// time.
-    pub fn look(&mut self, link: &LinkInfo) -> Option<News> {
-        let LinkTypeInfo::Xdp(xdp) = &link.info else { return None };
-        let here = if_indextoname(xdp.ifindex).ok();
-        let seen = (xdp.ifindex, here.map(|name| name.to_string_lossy().into_owned()));
+    /// What became, since the last time, of the interface of which this was seen.
+    /// `tables` may hold none from before that: it would still be where it was.
+    pub fn look(&mut self, now: Seen, tables: &mut Tables<'_>) -> Option<News> {
+        let seen = (now.index, now.here);
         if seen == self.seen && self.namespace.is_none() {
             return None;
         }
-        let (namespace, name) = find(link.prog_id, self.namespace);
+        let (namespace, name) = find(now.program, self.namespace, tables);
         self.learn(Whereabouts { seen, namespace, name })
     }
 
@@ -71,15 +72,101 @@ impl Whereabouts {
 /// this program: each program runs on no more than one. Looked for where it was
 /// `last`, here, and in all others that have a number here: one is given to each
 /// that an interface is moved to.
-fn find(program: u32, last: Option<i32>) -> (Option<i32>, Option<String>) {
+fn find(program: u32, last: Option<i32>, tables: &mut Tables<'_>) -> (Option<i32>, Option<String>) {
+    let mut look = |namespace| Some((namespace, Some(tables.name(namespace, program)?)));
+    let near = [last, None].into_iter().find_map(&mut look);
     let others = || link::namespaces().unwrap_or_default().into_iter().map(Some);
-    for namespace in [last, None].into_iter().chain(others()) {
-        // One that may not be looked into has nothing to show.
-        let all = Interface::all_in(namespace).unwrap_or_default();
-        let runs = |iface: &&Interface| iface.xdp.iter().any(|xdp| xdp.id == program);
-        if let Some(iface) = all.iter().find(runs) {
-            return (namespace, Some(iface.name.clone()));
-        }
+    near.or_else(|| others().find_map(look)).unwrap_or_default()
+}
+
+/// What is seen of an interface without looking at others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The program that runs on it.
+    program: u32,
+    /// Its index where it is.
+    index: u32,
+    /// What has this index here.
+    here: Option<String>,
+}
+
+impl Seen {
+    /// Of the interface that this link is on.
+    pub fn of(link: &LinkInfo) -> Option<Seen> {
+        let LinkTypeInfo::Xdp(xdp) = &link.info else { return None };
+        Some(Seen { program: link.prog_id, index: xdp.ifindex, here: name_here(xdp.ifindex) })
     }
-    (None, None)
+}
+
+fn name_here(index: u32) -> Option<String> {
+    // nix takes it that a name without a byte was found where there is none.
+    let name = if_indextoname(index).ok().filter(|name| !name.is_empty())?;
+    Some(name.to_string_lossy().into_owned())
+}
+
+/// By namespace, the names of the interfaces, by the programs on them. Each namespace
+/// is asked once, however many interfaces are looked for: it tells all that it has.
+pub struct Tables<'a> {
+    read: &'a dyn Fn(Option<i32>) -> io::Result<Vec<Interface>>,
+    known: HashMap<Option<i32>, HashMap<u32, String>>,
+}
+
+impl Tables<'_> {
+    /// None is known yet.
+    pub fn new() -> Tables<'static> {
+        Tables { read: &Interface::all_in, known: HashMap::new() }
+    }
+
+    fn name(&mut self, namespace: Option<i32>, program: u32) -> Option<String> {
+        let names = self.known.entry(namespace).or_insert_with(|| {
+            // One that may not be looked into has nothing to show.
+            let all = (self.read)(namespace).unwrap_or_default();
+            let of = |iface: &Interface| {
+                let name = iface.name.clone();
+                iface.xdp.clone().into_iter().map(move |xdp| (xdp.id, name.clone()))
+            };
+            all.iter().flat_map(of).collect()
+        });
+        names.get(&program).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::probe::link::{Attached, Place};
+
+    #[test]
+    fn a_namespace_is_asked_once_for_all_interfaces() {
+        let there = |id: u32| Interface {
+            name: format!("moved{id}"),
+            index: id,
+            xdp: vec![Attached { place: Place::Native, id }],
+            ..Interface::default()
+        };
+        let asked = RefCell::new(Vec::new());
+        let read = |namespace: Option<i32>| {
+            asked.borrow_mut().push(namespace);
+            Ok(if namespace == Some(7) { (1..=60).map(there).collect() } else { Vec::new() })
+        };
+        let mut tables = Tables { read: &read, known: HashMap::new() };
+        for id in 1..=60 {
+            let mut whereabouts =
+                Whereabouts { namespace: Some(7), ..Whereabouts::here(&there(id)) };
+            let seen = Seen { program: id, index: id, here: None };
+            assert_eq!(whereabouts.look(seen.clone(), &mut tables), None, "as it was");
+            whereabouts.name = Some("before".into());
+            let renamed = News::Renamed(format!("moved{id}"));
+            assert_eq!(whereabouts.look(seen, &mut tables), Some(renamed));
+        }
+        assert_eq!(*asked.borrow(), [Some(7)]);
+    }
+
+    #[test]
+    fn an_index_that_nothing_has_has_no_name() {
+        assert_eq!(name_here(1).as_deref(), Some("lo"));
+        assert_eq!(name_here(i32::MAX as u32), None);
+    }
 }
