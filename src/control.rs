@@ -133,7 +133,7 @@ impl Control<'_> {
             match self.probe.attach(slot, iface, self.config.mode) {
                 Ok(attachment) => attached.push(attachment),
                 // Whoever asks for all of them means those that can be.
-                Err(err) if self.config.any && !self.config.ifaces.contains(&iface.name) => {
+                Err(err) if self.config.any && !self.is_named(iface) => {
                     say(&format!("xdplog: warning: {}", advice::left_out(&err)));
                 }
                 Err(err) => return Err(err),
@@ -160,6 +160,11 @@ impl Control<'_> {
         // Who waits for a log's head shall have it.
         self.destination.ask_begin();
         self.ready.map(ReadyFile::create).transpose()
+    }
+
+    /// Whether the user named it, be it by another of its names.
+    fn is_named(&self, iface: &Interface) -> bool {
+        self.config.ifaces.iter().any(|name| iface.is_called(name))
     }
 
     /// Look after what is attached, until there is a reason to stop.

@@ -126,6 +126,22 @@ fn any_is_all_interfaces_that_are_up_and_free() {
 }
 
 #[test]
+fn one_that_is_named_beside_any_is_not_left_out_by_whichever_name() {
+    let net = Net::new();
+    ip_batch(&net.here, "link set lo up\nlink property add dev lo altname other0\n");
+    // lo has no native mode.
+    let any = ["-i", "any", "--mode", "native", "--duration", "10ms"];
+    let ended = run(&net, &any);
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("warning: left out: "), "{}", ended.stderr);
+    for name in ["lo", "other0"] {
+        let ended = run(&net, &[&any[..], &["-i", name]].concat());
+        assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("left out"), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn filter_expressions_are_refused_and_interfaces_called_like_them_are_not() {
     let net = Net::new();
     for args in [
