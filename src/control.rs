@@ -276,7 +276,7 @@ impl Control<'_> {
 
 /// See that each CPU has a ring.
 fn mind_cpus(hotplug: &mut Hotplug<'_>) -> Result<()> {
-    if let Some(said) = hotplug.look()? {
+    for said in hotplug.look()? {
         say(&format!("xdplog: warning: {said}"));
     }
     Ok(())

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
@@ -88,9 +89,9 @@ impl<'a> Hotplug<'a> {
         Arc::clone(&self.arrivals)
     }
 
-    /// See to it that each CPU that is online has a ring; what there is to say, if
-    /// there is.
-    pub fn look(&mut self) -> Result<Option<String>> {
+    /// See to it that each CPU that is online has a ring; what there is to say of
+    /// those that got none.
+    pub fn look(&mut self) -> Result<Vec<String>> {
         let online = self.online.cpus().context("cannot see which CPUs are online")?;
         let online = BTreeSet::from_iter(online);
         // A ring dies with its CPU: what comes later needs another.
@@ -103,22 +104,13 @@ impl<'a> Hotplug<'a> {
             !known && self.arrivals.of(**cpu).is_empty()
         });
         let missing: Vec<u32> = missing.copied().collect();
-        let mut said = None;
-        for cpu in missing {
-            match self.probe.open_ring(cpu, self.ring_size) {
-                Ok(ring) => {
-                    self.alive.insert(cpu);
-                    self.arrivals.of(cpu).put(vec![ring]);
-                }
-                // It went offline again.
-                Err(err) if err.raw_os_error() == Some(libc::ENODEV) => {}
-                Err(err) => {
-                    self.refused.insert(cpu);
-                    said = Some(advice::no_late_ring(cpu, &err));
-                }
-            }
+        let (opened, refused) = open(missing, |cpu| self.probe.open_ring(cpu, self.ring_size));
+        for (cpu, ring) in opened {
+            self.alive.insert(cpu);
+            self.arrivals.of(cpu).put(vec![ring]);
         }
-        Ok(said)
+        self.refused.extend(refused.iter().map(|&(cpu, _)| cpu));
+        Ok(refused.into_iter().map(|(_, said)| said).collect())
     }
 
     /// A CPU may have been offline between two looks, so that its ring died unseen.
@@ -138,5 +130,41 @@ impl<'a> Hotplug<'a> {
             self.ringless = ringless;
         }
         Ok(())
+    }
+}
+
+/// Of each CPU what was opened, and of each that was refused it what there is to say.
+type Opened<R> = (Vec<(u32, R)>, Vec<(u32, String)>);
+
+fn open<R>(cpus: Vec<u32>, mut ring: impl FnMut(u32) -> io::Result<R>) -> Opened<R> {
+    let (mut opened, mut refused) = (Vec::new(), Vec::new());
+    for cpu in cpus {
+        match ring(cpu) {
+            Ok(ring) => opened.push((cpu, ring)),
+            // It went offline again.
+            Err(err) if err.raw_os_error() == Some(libc::ENODEV) => {}
+            Err(err) => refused.push((cpu, advice::no_late_ring(cpu, &err))),
+        }
+    }
+    (opened, refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cpu_that_is_refused_a_ring_is_told() {
+        let (opened, refused) = open(vec![1, 2, 3, 4], |cpu| match cpu {
+            1 => Err(io::Error::from_raw_os_error(libc::ENOMEM)),
+            2 => Ok("a ring"),
+            3 => Err(io::Error::from_raw_os_error(libc::ENODEV)),
+            _ => Err(io::Error::from_raw_os_error(libc::EPERM)),
+        });
+        assert_eq!(opened, [(2, "a ring")]);
+        let (memory, right) = (libc::ENOMEM, libc::EPERM);
+        let said =
+            |cpu, code| (cpu, advice::no_late_ring(cpu, &io::Error::from_raw_os_error(code)));
+        assert_eq!(refused, [said(1, memory), said(4, right)]);
     }
 }
