@@ -61,6 +61,13 @@ impl Drop for Tmpfs {
     }
 }
 
+fn not_written(lost: u64) -> String {
+    match lost {
+        1 => "1 packet was not written".into(),
+        _ => format!("{lost} packets were not written"),
+    }
+}
+
 #[test]
 fn a_disk_that_fills_up_ends_it_with_the_last_whole_record() {
     for more in
@@ -75,8 +82,7 @@ fn a_disk_that_fills_up_ends_it_with_the_last_whole_record() {
         let summary = agrees(&net, &ended, more[1], &disk.0.files());
         let (logged, lost) = (count(&summary, "logged"), count(&summary, "lost"));
         assert!(logged > 1000 && lost > 0, "{summary}");
-        let said =
-            format!("No space left on device (os error 28); {lost} packets were not written");
+        let said = format!("No space left on device (os error 28); {}", not_written(lost));
         assert!(ended.stderr.contains(&said), "{}", ended.stderr);
         assert!(ended.stderr.contains("`--on-full wait`"), "{}", ended.stderr);
         // Of several files it is the last that is full.
@@ -103,7 +109,7 @@ fn a_limit_on_the_size_of_files_is_a_full_disk() {
     let summary = agrees(&net, &ended, "classic", &dir.files());
     let (logged, lost) = (count(&summary, "logged"), count(&summary, "lost"));
     assert!(logged > 1000 && lost > 0, "{summary}");
-    let said = format!("File too large (os error 27); {lost} packets were not written");
+    let said = format!("File too large (os error 27); {}", not_written(lost));
     assert!(ended.stderr.contains(&said), "{}", ended.stderr);
     let next = "Next: raise the limit on the size of files (`ulimit -f`)";
     assert!(ended.stderr.contains(next), "{}", ended.stderr);
