@@ -79,13 +79,15 @@ quietly() {
 	return 1
 }
 
-# The first package of each "a/b" that apt can install.
+# The first package of each "a/b" that apt can install, and "a" where its lists have
+# none of them, as those of a new machine.
 known() {
 	for alternatives; do
+		best=
 		for package in $(echo "$alternatives" | tr / ' '); do
-			if apt-cache show "$package" 2>/dev/null | grep -q '^Filename'; then break; fi
+			if apt-cache show "$package" 2>/dev/null | grep -q '^Filename'; then best=${best:-$package}; fi
 		done
-		echo "$package"
+		echo "${best:-${alternatives%%/*}}"
 	done | words
 }
 
@@ -99,7 +101,10 @@ install_all() {
 	else
 		fail "not found: $names; and neither apt-get nor dnf. Next: install what brings these, then try again"
 	fi
-	packages=$(echo "$1" | cut -d ' ' -f "$column" | grep -vx -- - | words)
+	wants=$(echo "$1" | cut -d ' ' -f "$column" | grep -vx -- - | words)
+	packages=$wants
+	# shellcheck disable=SC2086 # Words.
+	! has apt-get || packages=$(known $wants)
 	sudo=
 	if [ "$(id -u)" != 0 ]; then
 		sudo=sudo
@@ -110,7 +115,7 @@ install_all() {
 	# shellcheck disable=SC2086 # Words.
 	if has apt-get; then
 		quietly $sudo apt-get update -q || say "going on with the lists of packages that are there"
-		packages=$(known $packages)
+		packages=$(known $wants)
 		set -- env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends ca-certificates $packages
 	else
 		set -- dnf install -y $packages
