@@ -128,7 +128,8 @@ fn a_readers_thread_that_dies_ends_the_run() {
         let log = dir.path().join("log");
         let this = std::env::current_exe().unwrap();
         let script = format!(
-            "{ARGS}=\"$*\" exec ip netns exec {} {} --exact a_readers_thread_that_dies_ends_the_run --nocapture",
+            "{ARGS}=\"$*\" exec {} netns exec {} {} --exact a_readers_thread_that_dies_ends_the_run --nocapture",
+            common::process::tool("ip").display(),
             net.here,
             this.display()
         );

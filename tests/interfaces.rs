@@ -11,7 +11,7 @@ use std::time::Instant;
 use common::frames::{frame, udp4};
 use common::net::{HERE_IP, Net, Tap, in_ns, ip, ip_batch, received};
 use common::process::{self, PATIENCE, Xdplog, assert_balanced, assert_refused, count};
-use nix::net::if_::if_nametoindex;
+use nix::net::if_::{if_nameindex, if_nametoindex};
 use pcap_file::pcapng::blocks::interface_statistics::InterfaceStatisticsOption;
 use pcap_file::pcapng::{Block, PcapNgReader};
 use xdplog::probe::Interface;
@@ -108,9 +108,13 @@ impl Drop for Third {
 fn move_to_index_of_here0(net: &Net, third: &Third) {
     let (of0, of1) =
         net.here(|| (if_nametoindex("here0").unwrap(), if_nametoindex("here1").unwrap()));
-    // Its own index is taken there, and so are those before the other's.
+    // Its own index is taken there, and so are those before the other's: by what a
+    // namespace has from the start where the kernel knows tunnels, or by a veth.
+    let there: Vec<u32> =
+        in_ns(&third.0, || if_nameindex().unwrap().iter().map(|iface| iface.index()).collect());
     let mut taken: Vec<u32> = (2..of0).chain([of1]).collect();
     taken.dedup();
+    taken.retain(|index| !there.contains(index));
     for index in taken {
         let pair = format!("link add x{index} index {index} type veth");
         assert!(ip(&format!("-n {} {pair} peer name y{index} index {}", third.0, 1000 + index)));

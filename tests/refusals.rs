@@ -16,7 +16,7 @@ use libbpf_rs::{Xdp, XdpFlags};
 #[test]
 fn no_such_interface() {
     let net = Net::new();
-    assert_refused(&run(&net, &["nope0"]), &["no such interface: nope0", "lo, here0"]);
+    assert_refused(&run(&net, &["nope0"]), &["no such interface: nope0", " lo,", ", here0. "]);
     // One of several: none is attached to.
     assert_refused(&run(&net, &["here0", "nope0"]), &["nope0"]);
     assert!(!net.has_xdp(0));
@@ -25,7 +25,7 @@ fn no_such_interface() {
 #[test]
 fn no_eth0_to_default_to() {
     let net = Net::new();
-    assert_refused(&run(&net, &[]), &["the default, eth0, does not exist", "lo, here0"]);
+    assert_refused(&run(&net, &[]), &["the default, eth0, does not exist", " lo,", ", here0. "]);
     ip_batch(&net.here, "route add default via 10.99.0.2\n");
     assert_refused(&run(&net, &[]), &["`xdplog here0`, the interface of the default route"]);
 }

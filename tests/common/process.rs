@@ -301,10 +301,18 @@ pub fn mode() -> Option<String> {
     std::env::var("XDPLOG_TEST_MODE").ok()
 }
 
+/// Where a program is: busybox, which is the shell of some machines, takes its own
+/// for a name without a path.
+pub fn tool(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|at| at.exists());
+    found.unwrap_or_else(|| name.into())
+}
+
 /// `xdplog` with these arguments, to be run to its end.
 pub fn command(net: &Net, args: &[&str]) -> Command {
     heed_signals();
-    let mut command = Command::new("ip");
+    let mut command = Command::new(tool("ip"));
     command.args(["netns", "exec", &net.here, BIN]).args(args).stdin(Stdio::null());
     if let Some(mode) = mode().filter(|_| !args.contains(&"--mode")) {
         command.args(["--mode", &mode]);
