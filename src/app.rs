@@ -60,6 +60,9 @@ pub fn run_with(
 ) -> Result<Outcome> {
     // Before all else: whoever waits for it is not to find that of an earlier run.
     let ready = config.ready_file.as_deref().map(ReadyFile::clear).transpose()?;
+    if let (Some(ready), Some(plan)) = (&ready, &config.files) {
+        ready.check_is_not(&plan.path)?;
+    }
     probe::check_mounts()?;
     let cpus = sysconf_positive(SysconfVar::_NPROCESSORS_ONLN)?;
     let open_at_start = probe::open_descriptors();

@@ -10,7 +10,7 @@ use xdplog::app::{self, Outcome};
 use xdplog::cli::Request;
 use xdplog::probe::advice;
 use xdplog::usage::UsageError;
-use xdplog::{inherited, list, signals, talk};
+use xdplog::{inherited, list, ready, signals, talk};
 
 fn main() -> ExitCode {
     talk::say_panics();
@@ -24,7 +24,10 @@ fn main() -> ExitCode {
         Ok(Request::List) => {
             return list::interfaces().map_or_else(|err| fail(&err), |text| print(text.as_bytes()));
         }
-        Err(err) => return fail(&err.into()),
+        Err(err) => {
+            ready::clear_of_refused(std::env::args_os());
+            return fail(&err.into());
+        }
     };
     match app::run(&config) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -279,6 +279,21 @@ fn the_ready_file_is_there_as_long_as_it_is_ready() {
         assert_refused(&run(&net, &[args, &["--ready-file", &ready]].concat()), &[]);
         assert_eq!(dir.names(), [""; 0], "{args:?}");
     }
+    for args in [
+        &["--no-such-option", "--ready-file", &ready][..],
+        &[&format!("--ready-file={ready}"), "-c", "0"],
+    ] {
+        fs::write(&ready, "").unwrap();
+        assert_eq!(run(&net, args).code(), Some(2));
+        assert_eq!(dir.names(), [""; 0], "{args:?}");
+    }
+    // A log of that name would be taken for it.
+    for log in [ready.clone(), dir.path("./ready")] {
+        let ended = run(&net, &["here0", "--ready-file", &ready, "-w", &log]);
+        assert_eq!(ended.code(), Some(2), "{}", ended.stderr);
+        assert!(ended.stderr.contains("--write and --ready-file both name"), "{}", ended.stderr);
+        assert_eq!(dir.names(), [""; 0]);
+    }
     let first = Xdplog::start(&net, &["here0"]);
     fs::write(&ready, "").unwrap();
     let args = ["here0", "--ready-file", &ready];

@@ -113,6 +113,12 @@ impl Place {
         Ok(Place { dir: Arc::new(dir), called, name })
     }
 
+    /// Whether it is the same name in the same directory, however either was called.
+    pub fn is_same(&self, other: &Place) -> bool {
+        let dir = |place: &Place| fstat(&*place.dir).map(|stat| (stat.st_dev, stat.st_ino));
+        self.name == other.name && dir(self).is_ok_and(|this| dir(other) == Ok(this))
+    }
+
     /// Another name in the same directory.
     pub fn beside(&self, name: OsString) -> Place {
         Place { name, ..self.clone() }
