@@ -7,7 +7,7 @@ cache=target/kernels
 # More than most machines that this is developed on have.
 cpus=8
 # Seconds for one kernel.
-patience=1800
+patience=2700
 # More for the kernel's command line.
 parameters=
 # More for QEMU's.
