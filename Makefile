@@ -82,7 +82,9 @@ lint: ## Check the style of Rust, C and shell scripts
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
-	clang-format --dry-run --Werror src/bpf/*.[ch] tests/bpf/*.c benches/bpf/*.c
+	$(CARGO) fmt --check --manifest-path examples/minimal/Cargo.toml
+	clang-format --dry-run --Werror src/bpf/*.[ch] tests/bpf/*.c benches/bpf/*.c \
+		examples/minimal/src/*.c
 	shellcheck -x .ci/run $(shell git ls-files '*.sh')
 
 vmlinux: ## Make the kernel's types anew from the running kernel

@@ -1,19 +1,23 @@
 #!/bin/sh
-# `make run IFACE=<veth>` as the README has it, in a network namespace of its
-# own, with a packet sent and Ctrl-C pressed.
+# Run a command that logs the interface run0, such as `make run IFACE=run0`, in a
+# network namespace of its own: send a packet, see its line, press Ctrl-C, and see
+# that nothing is left.
+#
+#   sh .ci/on-veth.sh make run IFACE=run0
 set -eu
+[ $# -gt 0 ] || { echo "on-veth.sh: no command. Next: name one that logs run0" >&2; exit 2; }
 sudo=
-# Into the namespace takes root; make itself is run as whoever this is.
+# Into the namespace takes root; the command itself is run as whoever this is.
 as_user=
 if [ "$(id -u)" != 0 ]; then
 	sudo=sudo
 	as_user="sudo -u $(id -un)"
 fi
-make=
+command=
 ns=xdplog-run-$$
 out=$(mktemp)
 clean_up() {
-	[ -z "$make" ] || $sudo kill -s KILL -- "-$make" 2>/dev/null || true
+	[ -z "$command" ] || $sudo kill -s KILL -- "-$command" 2>/dev/null || true
 	$sudo ip netns del "$ns" 2>/dev/null || true
 	rm -f "$out"
 }
@@ -29,12 +33,12 @@ $sudo ip -n "$ns" addr add 192.0.2.1/24 dev run1
 # setsid: Ctrl-C goes to all of the group, as a terminal sends it. A shell that is no
 # terminal's starts what is in the background with Ctrl-C ignored, which would stay.
 # shellcheck disable=SC2086 # Words.
-env --default-signal=INT,QUIT setsid $sudo ip netns exec "$ns" $as_user make run IFACE=run0 >"$out" &
-make=$!
+env --default-signal=INT,QUIT setsid $sudo ip netns exec "$ns" $as_user "$@" >"$out" &
+command=$!
 tries=0
 until $sudo ip -n "$ns" link show run0 | grep -q 'prog/xdp id'; do
 	tries=$((tries + 1))
-	[ "$tries" -lt 600 ] || { echo "make run does not attach" >&2; exit 1; }
+	[ "$tries" -lt 600 ] || { echo "$1 does not attach" >&2; exit 1; }
 	sleep 0.1
 done
 # Nobody is at 192.0.2.9: the neighbour is given, so that a packet goes out.
@@ -42,14 +46,14 @@ $sudo ip -n "$ns" neigh add 192.0.2.9 lladdr 02:00:00:00:00:09 dev run1
 $sudo ip netns exec "$ns" bash -c 'echo hello >/dev/udp/192.0.2.9/9'
 until grep -qx 'LOG: SRC 192.0.2.1, ACTION 2' "$out"; do
 	tries=$((tries + 1))
-	[ "$tries" -lt 600 ] || { echo "make run does not log" >&2; exit 1; }
+	[ "$tries" -lt 600 ] || { echo "$1 does not log" >&2; exit 1; }
 	sleep 0.1
 done
-$sudo kill -s INT -- "-$make"
-wait "$make" || true
-make=
+$sudo kill -s INT -- "-$command"
+wait "$command" || true
+command=
 if $sudo ip -n "$ns" link show run0 | grep -q 'prog/xdp id'; then
 	echo "the program is still attached" >&2
 	exit 1
 fi
-echo "make run: $(head -n 1 "$out")"
+echo "$*: $(head -n 1 "$out")"
