@@ -52,11 +52,8 @@ async fn main() -> Result<()> {
 
     let mut object = MaybeUninit::uninit();
     let skel = skel::MinimalSkelBuilder::default().open(&mut object)?.load()?;
-    let events = PerfBufferBuilder::new(&skel.maps.events)
-        .pages(64)
-        .sample_cb(log)
-        .lost_cb(lost)
-        .build()?;
+    let events =
+        PerfBufferBuilder::new(&skel.maps.events).pages(64).sample_cb(log).lost_cb(lost).build()?;
 
     // The program leaves the interface when the link is dropped, and, as it is a
     // descriptor of this process, also when the process is killed.
