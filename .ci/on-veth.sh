@@ -22,8 +22,6 @@ clean_up() {
 	rm -f "$out"
 }
 trap clean_up EXIT
-# What follows waits for a program, not for a compiler.
-make build
 $sudo ip netns add "$ns"
 $sudo ip -n "$ns" link add run0 type veth peer name run1
 $sudo ip -n "$ns" link set run0 up
